@@ -1,0 +1,93 @@
+"""/v1/agent: checks that are registered through this node, and the heartbeats of TTL checks."""
+
+from typing import Final
+
+from raftreg.api import selectors
+from raftreg.api.agent_definitions import CHECK_DEFINITION, CHECK_UPDATE, STATUSES, check_of
+from raftreg.api.agent_records import find_check, local_checks, local_service
+from raftreg.api.catalog import row_filter
+from raftreg.api.context import ApiContext
+from raftreg.api.decode import decode_body
+from raftreg.api.http import Request, Response
+from raftreg.api.options import parse_options, write
+from raftreg.api.render import empty_response, json_response
+from raftreg.api.shapes import agent_check_json
+from raftreg.commands import CheckUpdate, Deregister, Register
+from raftreg.duties.heartbeats import TTL_CALL, Heartbeat
+from raftreg.errors import Refused
+
+OUTPUT_MAX: Final = 4096  # bytes of an output that are kept
+
+
+async def get_checks(context: ApiContext, request: Request) -> Response:
+    """GET /v1/agent/checks: checks by id, with their newest outputs."""
+    options = parse_options(context, request)
+    wanted = row_filter(context, options, selectors.CHECK)
+    rows = {check.id: agent_check_json(check) for check in local_checks(context)}
+    shown = {key: row for key, row in rows.items() if wanted is None or wanted.matches(row)}
+    return json_response(shown, pretty=options.pretty)
+
+
+async def register(context: ApiContext, request: Request) -> Response:
+    """PUT /v1/agent/check/register: a check of this node, or of a service that was registered through it."""
+    check = check_of(decode_body(request.body, CHECK_DEFINITION), context.node_name)
+    if check.service_id and local_service(context, check.service_id) is None:
+        raise Refused(500, f'ServiceID "{check.service_id}" does not exist')
+    await write(context, request, Register(context.node_name, checks=(check,)))
+    return empty_response()
+
+
+async def deregister(context: ApiContext, request: Request) -> Response:
+    """PUT /v1/agent/check/deregister/ID: an unknown check is gone already."""
+    check = await find_check(context, request.rest)
+    if check is not None:
+        await write(context, request, Deregister(check.node, check_id=check.id))
+    return empty_response()
+
+
+async def put_pass(context: ApiContext, request: Request) -> Response:
+    """PUT /v1/agent/check/pass/ID: a heartbeat."""
+    return await _heartbeat(context, request, "passing", request.query.get("note"))
+
+
+async def put_warn(context: ApiContext, request: Request) -> Response:
+    """PUT /v1/agent/check/warn/ID: a heartbeat with a warning."""
+    return await _heartbeat(context, request, "warning", request.query.get("note"))
+
+
+async def put_fail(context: ApiContext, request: Request) -> Response:
+    """PUT /v1/agent/check/fail/ID: the check turns critical at once."""
+    return await _heartbeat(context, request, "critical", request.query.get("note"))
+
+
+async def put_update(context: ApiContext, request: Request) -> Response:
+    """PUT /v1/agent/check/update/ID: a heartbeat with status and output in the body."""
+    body = decode_body(request.body, CHECK_UPDATE)
+    status = str(body.get("Status", ""))
+    if status not in STATUSES:
+        raise Refused(400, f"Invalid check status: '{status}'")
+    return await _heartbeat(context, request, status, str(body.get("Output", "")))
+
+
+async def _heartbeat(context: ApiContext, request: Request, status: str, output: str) -> Response:
+    """A change of status goes through the log; what changes nothing, or the output alone, to the leader's deadlines."""
+    check = await find_check(context, request.rest)
+    if check is None or check.probe is None or check.probe.kind != "ttl":
+        raise Refused(500, f'CheckID "{request.rest}" does not have associated TTL')
+    output = _bounded(output)
+    if check.status != status:
+        await write(context, request, CheckUpdate(check.node, check.id, status, output))
+    else:
+        context.check_outputs.note(check, output)
+        heartbeat = Heartbeat(check.node, check.id, status, output)
+        await context.registry.tell_leader(TTL_CALL, heartbeat.payload())
+    return empty_response()
+
+
+def _bounded(output: str) -> str:
+    """The output, cut to what is kept."""
+    data = output.encode("utf-8", "surrogateescape")
+    if len(data) <= OUTPUT_MAX:
+        return output
+    kept = data[:OUTPUT_MAX].decode("utf-8", "ignore")
+    return f"{kept} ... (captured {OUTPUT_MAX} of {len(data)} bytes)"

@@ -1,0 +1,74 @@
+"""Which record a request to an agent means.
+
+An agent's registrations are catalog records whose node is the node that was asked. Ids in requests may have come to
+any node, though: the record of this node is preferred, else the only one in the cluster with that id counts.
+"""
+
+from typing import TypeVar
+
+from raftreg.api.context import ApiContext
+from raftreg.model import SERF_HEALTH, SERVER_SERVICE, Check, Service
+from raftreg.registry import ReadOptions
+from raftreg.state import Query
+from raftreg.state.queries import CheckById, ChecksById, NodeChecks, NodeServices, ServicesById
+
+Record = TypeVar("Record", Check, Service)
+
+
+def local_services(context: ApiContext) -> list[Service]:
+    """The services that were registered through this node, by id; the cluster's own service is none of them."""
+    found = context.registry.local(NodeServices(context.node_name)).value
+    return [] if found is None else [service for service in found[1] if service.id != SERVER_SERVICE]
+
+
+def local_service(context: ApiContext, service_id: str) -> Service | None:
+    """The service of that id that was registered through this node."""
+    services = context.registry.local(ServicesById(service_id)).value
+    mine = [service for service in services if service.node.lower() == context.node_name.lower()]
+    return mine[0] if mine and service_id != SERVER_SERVICE else None
+
+
+def local_checks(context: ApiContext) -> list[Check]:
+    """The checks that were registered through this node, by id, with their newest outputs."""
+    rows = context.registry.local(NodeChecks(context.node_name)).value
+    return [context.check_outputs.newest(check) for _, check in rows if check.id != SERF_HEALTH]
+
+
+def local_check(context: ApiContext, check_id: str) -> Check | None:
+    """The check of that id that was registered through this node."""
+    check = context.registry.local(CheckById(context.node_name, check_id)).value
+    return None if check is None or check_id == SERF_HEALTH else check
+
+
+async def find_service(context: ApiContext, service_id: str) -> Service | None:
+    """The service that the id means, wherever it was registered."""
+    if service_id == SERVER_SERVICE:
+        return None
+    return await _find(context, ServicesById(service_id))
+
+
+async def find_check(context: ApiContext, check_id: str) -> Check | None:
+    """The check that the id means, wherever it was registered."""
+    if check_id == SERF_HEALTH:
+        return None
+    return local_check(context, check_id) or await _find(context, ChecksById(check_id))
+
+
+async def _find(context: ApiContext, query: Query[tuple[Record, ...]]) -> Record | None:
+    """Among the records of one id, this node's or the only one.
+
+    The local copy is asked first. Only if that does not settle it, the leader's word is waited for: the record may
+    have been registered through another node a moment ago.
+    """
+    found = _pick(context, context.registry.local(query).value)
+    if found is not None:
+        return found
+    answer = await context.registry.read(query, ReadOptions())
+    return _pick(context, answer.value)
+
+
+def _pick(context: ApiContext, records: tuple[Record, ...]) -> Record | None:
+    for record in records:
+        if record.node.lower() == context.node_name.lower():
+            return record
+    return records[0] if len(records) == 1 else None

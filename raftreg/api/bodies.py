@@ -1,0 +1,273 @@
+"""The bodies of catalog requests: what they may hold, and the commands that they mean."""
+
+from typing import Any, Final
+
+from raftreg.api.decode import (
+    ANY,
+    BOOL,
+    DURATION,
+    INT,
+    STRING,
+    STRING_MAP,
+    STRINGS,
+    ListOf,
+    MapOf,
+    Object,
+    Shape,
+)
+from raftreg.commands import Deregister, Register
+from raftreg.durations import format_duration
+from raftreg.errors import Refused
+from raftreg.model import Check, Node, Service, Weights
+
+_UUID_LENGTH: Final = 36
+_HEX: Final = frozenset("0123456789abcdefABCDEF")
+
+WEIGHTS = Object("Weights", {"Passing": INT, "Warning": INT})
+ADDRESSES = MapOf(
+    Object("ServiceAddress", {"Address": STRING, "Port": INT}), "map[string]structs.ServiceAddress"
+)
+PROXY = Object(
+    "ConnectProxyConfig",
+    {
+        "DestinationServiceName": STRING,
+        "DestinationServiceID": STRING,
+        "LocalServiceAddress": STRING,
+        "LocalServicePort": INT,
+        "LocalServiceSocketPath": STRING,
+        "Mode": STRING,
+        "Config": ANY,
+        "Upstreams": ANY,
+        "MeshGateway": ANY,
+        "Expose": ANY,
+        "TransparentProxy": ANY,
+    },
+    {
+        "destination_service_name": "DestinationServiceName",
+        "destination_service_id": "DestinationServiceID",
+        "local_service_address": "LocalServiceAddress",
+        "local_service_port": "LocalServicePort",
+        "mesh_gateway": "MeshGateway",
+    },
+)
+CONNECT = Object(
+    "ServiceConnect", {"Native": BOOL, "SidecarService": ANY}, {"sidecar_service": "SidecarService"}
+)
+SERVICE_FIELDS: dict[str, Shape] = {
+    "Kind": STRING,
+    "ID": STRING,
+    "Tags": STRINGS,
+    "Address": STRING,
+    "TaggedAddresses": ADDRESSES,
+    "Meta": STRING_MAP,
+    "Port": INT,
+    "SocketPath": STRING,
+    "Weights": WEIGHTS,
+    "EnableTagOverride": BOOL,
+    "Proxy": PROXY,
+    "Connect": CONNECT,
+    "Namespace": STRING,
+    "Partition": STRING,
+}
+_NODE_SERVICE = Object(
+    "NodeService",
+    {**SERVICE_FIELDS, "Service": STRING, "CreateIndex": INT, "ModifyIndex": INT, "ContentHash": STRING},
+)
+_DEFINITION_DURATIONS = ("Interval", "Timeout", "DeregisterCriticalServiceAfter")
+_DEFINITION = Object(
+    "HealthCheckDefinition",
+    {
+        "HTTP": STRING,
+        "TLSServerName": STRING,
+        "TLSSkipVerify": BOOL,
+        "Header": MapOf(STRINGS, "map[string][]string"),
+        "Method": STRING,
+        "Body": STRING,
+        "TCP": STRING,
+        "UDP": STRING,
+        "Interval": DURATION,
+        "OutputMaxSize": INT,
+        "Timeout": DURATION,
+        "DeregisterCriticalServiceAfter": DURATION,
+        "ScriptArgs": STRINGS,
+        "DockerContainerID": STRING,
+        "Shell": STRING,
+        "GRPC": STRING,
+        "GRPCUseTLS": BOOL,
+        "AliasNode": STRING,
+        "AliasService": STRING,
+        "TTL": DURATION,
+    },
+)
+_HEALTH_CHECK = Object(
+    "HealthCheck",
+    {
+        "Node": STRING,
+        "CheckID": STRING,
+        "Name": STRING,
+        "Status": STRING,
+        "Notes": STRING,
+        "Output": STRING,
+        "ServiceID": STRING,
+        "ServiceName": STRING,
+        "ServiceTags": STRINGS,
+        "Type": STRING,
+        "Definition": _DEFINITION,
+        "Namespace": STRING,
+        "Partition": STRING,
+        "CreateIndex": INT,
+        "ModifyIndex": INT,
+    },
+)
+REGISTER = Object(
+    "RegisterRequest",
+    {
+        "Datacenter": STRING,
+        "ID": STRING,
+        "Node": STRING,
+        "Address": STRING,
+        "TaggedAddresses": STRING_MAP,
+        "NodeMeta": STRING_MAP,
+        "Service": _NODE_SERVICE,
+        "Check": _HEALTH_CHECK,
+        "Checks": ListOf(_HEALTH_CHECK, "structs.HealthChecks"),
+        "SkipNodeUpdate": BOOL,
+        "Partition": STRING,
+        "Token": STRING,
+    },
+)
+DEREGISTER = Object(
+    "DeregisterRequest",
+    {
+        "Datacenter": STRING,
+        "Node": STRING,
+        "Address": STRING,
+        "ServiceID": STRING,
+        "CheckID": STRING,
+        "Namespace": STRING,
+        "Partition": STRING,
+        "Token": STRING,
+    },
+)
+
+Body = dict[str, Any]  # what `decode_body` gave: only the fields that were there, already of the right types
+
+
+def register_command(body: Body) -> Register:
+    """The command of a catalog registration. Refused (500) for what is missing."""
+    node_name = body.get("Node", "")
+    if not node_name:
+        raise Refused(500, "Must provide node")
+    skip = body.get("SkipNodeUpdate", False)
+    if not body.get("Address") and not skip:
+        raise Refused(500, "Must provide address if SkipNodeUpdate is not set")
+    node_id = body.get("ID", "")
+    _check_uuid(node_id)
+    node = Node(
+        name=node_name,
+        id=node_id.lower(),
+        address=body.get("Address", ""),
+        tagged_addresses=body.get("TaggedAddresses"),
+        meta=body.get("NodeMeta"),
+    )
+    service = _service(node_name, body["Service"]) if "Service" in body else None
+    given = [*body.get("Checks", ()), *([body["Check"]] if "Check" in body else ())]
+    checks = tuple(_check(node_name, check) for check in given)
+    return Register(node_name, node, service, checks)
+
+
+def deregister_command(body: Body) -> Deregister:
+    """The command of a catalog deregistration. Refused (500) without a node."""
+    if not body.get("Node"):
+        raise Refused(500, "Must provide node")
+    return Deregister(body["Node"], body.get("ServiceID") or None, body.get("CheckID") or None)
+
+
+def is_any_address(address: str) -> bool:
+    """Whether it is the address by which a socket listens everywhere, where nobody can connect to."""
+    return address in ("0.0.0.0", "::", "[::]")
+
+
+def service_weights(body: Body) -> Weights:
+    """Weights as given, 1 and 1 if they were not."""
+    given = body.get("Weights")
+    return Weights() if given is None else Weights(given.get("Passing", 0), given.get("Warning", 0))
+
+
+def service_extra(body: Body) -> dict[str, object] | None:
+    """What is kept and given back but not acted on; None if there is nothing."""
+    extra: dict[str, object] = {
+        name: body[name] for name in ("Kind", "Proxy", "Connect", "SocketPath") if body.get(name)
+    }
+    return extra or None
+
+
+def _service(node_name: str, body: Body) -> Service:
+    service_id, name = body.get("ID", ""), body.get("Service", "")
+    if service_id and not name:
+        raise Refused(500, "Must provide service name with ID")
+    if is_any_address(body.get("Address", "")):
+        raise Refused(500, "Invalid service address")
+    if not name:
+        raise Refused(500, "failed inserting service: object missing ID")
+    tags = body.get("Tags")
+    return Service(
+        node=node_name,
+        id=service_id or name,
+        name=name,
+        tags=None if tags is None else tuple(tags),
+        address=body.get("Address", ""),
+        port=body.get("Port", 0),
+        tagged_addresses=body.get("TaggedAddresses"),
+        meta=body.get("Meta"),
+        weights=service_weights(body),
+        enable_tag_override=body.get("EnableTagOverride", False),
+        extra=service_extra(body),
+    )
+
+
+def _check(node_name: str, body: Body) -> Check:
+    check_id = body.get("CheckID") or body.get("Name", "")
+    owner = body.get("Node") or node_name
+    if owner.lower() != node_name.lower():
+        raise Refused(500, f'check node "{owner}" does not match node "{node_name}"')
+    if not check_id:
+        raise Refused(500, f'failed inserting check: object missing ID on node "{node_name}"')
+    tags = body.get("ServiceTags")
+    return Check(
+        node=node_name,
+        id=check_id,
+        name=body.get("Name", ""),
+        status=body.get("Status") or "critical",
+        notes=body.get("Notes", ""),
+        output=body.get("Output", ""),
+        service_id=body.get("ServiceID", ""),
+        service_name=body.get("ServiceName", ""),
+        service_tags=None if tags is None else tuple(tags),
+        type=body.get("Type", ""),
+        definition=_definition(body.get("Definition") or {}),
+    )
+
+
+def _definition(body: Body) -> dict[str, object] | None:
+    """The definition as answers show it: without zero values, durations as texts."""
+    shown: dict[str, object] = {}
+    for name, value in body.items():
+        if not value:
+            continue
+        if name in _DEFINITION_DURATIONS:
+            shown[name] = format_duration(value)
+        else:
+            shown[name] = int(value * 1_000_000_000) if name == "TTL" else value
+    return shown or None
+
+
+def _check_uuid(text: str) -> None:
+    """Refused (500) for what is neither empty nor a UUID, in the words that clients know."""
+    if not text:
+        return
+    if len(text) != _UUID_LENGTH:
+        raise Refused(500, "Bad node ID: uuid string is wrong length")
+    parts = text.split("-")
+    if [len(part) for part in parts] != [8, 4, 4, 4, 12] or not _HEX.issuperset("".join(parts)):
+        raise Refused(500, "Bad node ID: uuid is improperly formatted")

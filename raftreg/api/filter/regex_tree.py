@@ -1,0 +1,50 @@
+"""What a regular expression consists of."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from raftreg.api.filter.regex_classes import Accepts
+
+
+class PatternError(ValueError):
+    """The text is no regular expression; the message says why in RE2's words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Characters:
+    """One character out of a set."""
+
+    accepts: Accepts
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """A place between two characters ("" at either end of the text)."""
+
+    holds: Callable[[str, str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Concatenation:
+    """One after the other; nothing at all if empty."""
+
+    parts: tuple["Tree", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Alternation:
+    """Any of the branches."""
+
+    branches: tuple["Tree", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """`inner` at least `least` and at most `most` times (None: without bound)."""
+
+    inner: "Tree"
+    least: int
+    most: int | None
+
+
+Tree = Characters | Assertion | Concatenation | Alternation | Repeat

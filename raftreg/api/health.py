@@ -1,0 +1,140 @@
+"""/v1/health: checks, and instances with the checks that decide about them."""
+
+from dataclasses import dataclass, replace
+
+from raftreg.api import selectors
+from raftreg.api.catalog import (
+    ConnectNodes,
+    has_meta,
+    has_tags,
+    node_meta,
+    required,
+    row_filter,
+    select,
+    wanted_tags,
+)
+from raftreg.api.context import ApiContext
+from raftreg.api.http import Request, Response
+from raftreg.api.options import Options, parse_options, read
+from raftreg.api.parameters import parse_bool
+from raftreg.api.render import answer_response
+from raftreg.api.shapes import check_json, health_json
+from raftreg.errors import Refused
+from raftreg.model import Check, Node, Service
+from raftreg.registry import Answer
+from raftreg.state import Found, Query, State, Topic
+from raftreg.state.queries import NodeChecks, ServiceChecks, ServiceHealth, StateChecks
+
+CheckRows = tuple[tuple[Node, Check], ...]
+HealthRows = tuple[tuple[Node, Service, tuple[Check, ...]], ...]
+
+
+async def get_node(context: ApiContext, request: Request) -> Response:
+    """GET /v1/health/node/NODE: all checks on a node."""
+    options = parse_options(context, request)
+    return await _checks(context, request, options, NodeChecks(required(request, "node name")))
+
+
+async def get_checks(context: ApiContext, request: Request) -> Response:
+    """GET /v1/health/checks/NAME: the checks of a service's instances."""
+    options = parse_options(context, request)
+    return await _checks(context, request, options, ServiceChecks(required(request, "service name")))
+
+
+async def get_state(context: ApiContext, request: Request) -> Response:
+    """GET /v1/health/state/STATE: the checks that are in a state, all for `any`."""
+    options = parse_options(context, request)
+    return await _checks(context, request, options, StateChecks(required(request, "check state")))
+
+
+async def _checks(
+    context: ApiContext, request: Request, options: Options, query: NodeChecks | ServiceChecks | StateChecks
+) -> Response:
+    wanted = row_filter(context, options, selectors.CHECK)
+    meta = node_meta(request)
+    answer: Answer[CheckRows] = await read(context, options, query)
+
+    def shape() -> object:
+        return select(wanted, [check_json(check) for node, check in answer.value if has_meta(node, meta)])
+
+    return answer_response(options, answer, shape, variant=meta)
+
+
+async def get_service(context: ApiContext, request: Request) -> Response:
+    """GET /v1/health/service/NAME: instances with their checks."""
+    options = parse_options(context, request)
+    return await _instances(context, request, options, ServiceHealth(required(request, "service name")))
+
+
+async def get_connect(context: ApiContext, request: Request) -> Response:
+    """GET /v1/health/connect/NAME: proxies for a service, and instances that need none, with their checks."""
+    options = parse_options(context, request)
+    return await _instances(context, request, options, ConnectHealth(required(request, "service name")))
+
+
+async def _instances(
+    context: ApiContext, request: Request, options: Options, query: Query[HealthRows]
+) -> Response:
+    wanted = row_filter(context, options, selectors.HEALTH)
+    passing = _parse_passing(request)
+    tags, meta = wanted_tags(request), node_meta(request)
+    answer, headers = await _read_cached(context, options, query)
+
+    def shape() -> object:
+        rows = [
+            health_json(node, service, checks, context.datacenter)
+            for node, service, checks in answer.value
+            if has_tags(service, tags)
+            and has_meta(node, meta)
+            and (not passing or all(check.status == "passing" for check in checks))
+        ]
+        return select(wanted, rows)
+
+    response = answer_response(options, answer, shape, variant=(passing, tags, meta))
+    response.headers.update(headers)
+    return response
+
+
+async def _read_cached(
+    context: ApiContext, options: Options, query: Query[HealthRows]
+) -> tuple[Answer[HealthRows], dict[str, str]]:
+    """Read, with `?cached` from the local copy once the same was asked before; and the headers that tell."""
+    if not options.cached:
+        return await read(context, options, query), {}
+    if not context.cached_reads.seen_before(query):
+        return await read(context, options, query), {"X-Cache": "MISS"}
+    local = replace(options, read=replace(options.read, mode="stale"))
+    answer = await read(context, local, query)
+    return answer, {"X-Cache": "HIT", "Age": str(answer.last_contact_ms // 1000)}
+
+
+def _parse_passing(request: Request) -> bool:
+    """Whether only instances are wanted all of whose checks pass. Refused (400) for what is no truth value."""
+    if "passing" not in request.query:
+        return False
+    text = request.query.get("passing")
+    passing = True if text == "" else parse_bool(text)
+    if passing is None:
+        raise Refused(400, "Invalid value for ?passing")
+    return passing
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectHealth:
+    """Query: as ConnectNodes, each instance with its node's checks and its own."""
+
+    name: str
+
+    def topics(self) -> tuple[Topic, ...]:
+        """Any service may become a proxy, and any check decide about it."""
+        return (*ConnectNodes(self.name).topics(), ("checks", ""))
+
+    def run(self, state: State) -> Found[HealthRows]:
+        """Instances by node and id."""
+        found = ConnectNodes(self.name).run(state)
+        meant = {(node.name, service.id) for node, service in found.value}
+        rows: list[tuple[Node, Service, tuple[Check, ...]]] = []
+        for name in sorted({service.name for _, service in found.value}):
+            health = ServiceHealth(name).run(state).value
+            rows.extend(row for row in health if (row[0].name, row[1].id) in meant)
+        return Found(max(found.index, StateChecks("").run(state).index), tuple(rows))

@@ -1,0 +1,121 @@
+"""The HTTP message as handlers see it: `Request` in, `Response` out, no server library in between.
+
+Paths and query strings follow Go's net/url, because clients of Consul's API were written against that: a
+percent-encoded slash is a slash, `+` is a blank in the query only, and a parameter that does not decode is
+dropped. Text that is no UTF-8 is carried with surrogateescape, so that a key may hold any bytes.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote, quote_plus, unquote_to_bytes
+
+_PATH_SAFE = "$&+,/:;=@"  # with letters, digits and -_.~ what Go leaves alone in a path
+_HEX = frozenset("0123456789abcdefABCDEF")
+
+
+def decode_percent(text: str) -> str:
+    """`text` with its %XX resolved; bytes that are no UTF-8 become surrogates."""
+    if "%" not in text:
+        return text
+    return unquote_to_bytes(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+
+
+def encode_path(path: str) -> str:
+    """A decoded path in the form in which it may be written into a Location header."""
+    return quote(path, safe=_PATH_SAFE, errors="surrogateescape")
+
+
+def escapes_are_valid(text: str) -> bool:
+    """Whether each % is followed by two hexadecimal digits."""
+    position = text.find("%")
+    while position >= 0:
+        pair = text[position + 1 : position + 3]
+        if len(pair) != 2 or pair[0] not in _HEX or pair[1] not in _HEX:
+            return False
+        position = text.find("%", position + 3)
+    return True
+
+
+class Query:
+    """The parameters of a query string: several per name, in order; presence and value are told apart."""
+
+    __slots__ = ("_pairs",)
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        self._pairs = tuple(pairs)
+
+    @classmethod
+    def parse(cls, text: str) -> "Query":
+        """The parameters of `text` (without the question mark)."""
+        if not text:
+            return NO_QUERY
+        pairs = []
+        for part in text.replace(";", "&").split("&"):
+            if not part:
+                continue
+            name, _, value = part.partition("=")
+            if escapes_are_valid(name) and escapes_are_valid(value):
+                pairs.append((_decode_parameter(name), _decode_parameter(value)))
+        return cls(pairs)
+
+    def __bool__(self) -> bool:
+        """Whether any parameter was given."""
+        return bool(self._pairs)
+
+    def __contains__(self, name: str) -> bool:
+        """Whether the parameter was given at all, with whatever value."""
+        return any(name == given for given, _ in self._pairs)
+
+    def get(self, name: str, default: str = "") -> str:
+        """The first value of the parameter, or `default` if it was not given."""
+        for given, value in self._pairs:
+            if name == given:
+                return value
+        return default
+
+    def get_all(self, name: str) -> list[str]:
+        """Every value of the parameter, in order."""
+        return [value for given, value in self._pairs if name == given]
+
+    def encode(self) -> str:
+        """The parameters as a query string, sorted by name."""
+        ordered = sorted(self._pairs, key=lambda pair: pair[0])
+        return "&".join(f"{_encode_parameter(name)}={_encode_parameter(value)}" for name, value in ordered)
+
+
+def _decode_parameter(text: str) -> str:
+    return decode_percent(text.replace("+", " "))
+
+
+def _encode_parameter(text: str) -> str:
+    return quote_plus(text, errors="surrogateescape")
+
+
+NO_QUERY = Query()
+
+
+@dataclass(slots=True)
+class Request:
+    """One request.
+
+    `path` is percent-decoded, `raw_path` as it was sent, both without the query string. `headers` finds names
+    without regard to case. `rest` is what the open end of the route's pattern (`{key...}`) stands for, decoded,
+    "" for routes without one; the dispatcher sets it.
+    """
+
+    method: str
+    path: str
+    raw_path: str
+    query: Query = NO_QUERY
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    rest: str = ""
+
+
+@dataclass(slots=True)
+class Response:
+    """One response. Content-Length, Content-Encoding and Date are the listener's business."""
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""

@@ -1,0 +1,130 @@
+"""The shell around the handlers: aiohttp's low-level server turned into `Request` and `Response`, and back.
+
+aiohttp parses HTTP/1.1, keeps connections, takes chunked bodies and cancels the handler when its client is gone;
+this module adds limits, `Expect: 100-continue` and gzip. Nothing else of raftreg knows aiohttp's server side.
+"""
+
+import asyncio
+import gzip
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from raftreg.api.http import Query, Request, Response, decode_percent
+from raftreg.api.render import text_response
+
+log = logging.getLogger(__name__)
+
+LINE_MAX = 64 * 1024  # bytes of the request line and of a header: keys are long
+GZIP_MIN = 256  # bytes of body below which compressing costs more than it saves
+_GZIP_LEVEL = 1
+_KEEPALIVE_S = 120.0
+_SERVER = "raftreg"
+
+BodyLimit = Callable[[str], tuple[int, str]]
+
+
+class Listener:
+    """One listening address of the HTTP API."""
+
+    def __init__(
+        self, answer: Callable[[Request], Awaitable[Response]], body_limit: BodyLimit, host: str, port: int
+    ) -> None:
+        """`answer` gets every request; `body_limit` says for a decoded path how many bytes its body may have."""
+        self._answer = answer
+        self._body_limit = body_limit
+        self._address = host, port
+        self._web: web.Server | None = None
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen. OSError if the address cannot be had."""
+        loop = asyncio.get_running_loop()
+        self._web = web.Server(
+            self._handle,
+            handler_cancellation=True,
+            access_log=None,
+            keepalive_timeout=_KEEPALIVE_S,
+            max_line_size=LINE_MAX,
+            max_field_size=LINE_MAX,
+        )
+        host, port = self._address
+        self._server = await loop.create_server(self._web, host, port, backlog=1024, reuse_address=True)
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, also when 0 was asked for."""
+        assert self._server is not None
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def stop(self, grace_s: float = 5.0) -> None:
+        """Take no more connections, give the requests in flight `grace_s` seconds, close what is left."""
+        if self._server is not None:
+            self._server.close()
+        if self._web is not None:
+            await self._web.shutdown(grace_s)
+
+    async def _handle(self, incoming: web.BaseRequest) -> web.StreamResponse:
+        raw_path, _, raw_query = _target(incoming.raw_path).partition("?")
+        request = Request(
+            incoming.method, decode_percent(raw_path), raw_path, Query.parse(raw_query), incoming.headers
+        )
+        if incoming.body_exists:
+            refusal = await self._read_body(incoming, request)
+            if refusal is not None:
+                return _outgoing(request, refusal)
+        return _outgoing(request, await self._answer(request))
+
+    async def _read_body(self, incoming: web.BaseRequest, request: Request) -> Response | None:
+        """Put the body into the request, or say why not, without reading more of it than is allowed."""
+        limit, setting = self._body_limit(request.path)
+        declared = incoming.content_length
+        if declared is not None and declared > limit:
+            return _too_large(declared, limit, setting)
+        if incoming.headers.get("Expect", "").lower() == "100-continue" and incoming.transport is not None:
+            incoming.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        chunks = []
+        size = 0
+        async for chunk in incoming.content.iter_any():
+            size += len(chunk)
+            if size > limit:
+                return _too_large(size, limit, setting)
+            chunks.append(chunk)
+        request.body = b"".join(chunks)
+        return None
+
+
+def _target(raw: str) -> str:
+    """The path and query of a request target, also when a proxy's client sent the absolute form."""
+    if raw.startswith("/"):
+        return raw.partition("#")[0]
+    _, scheme, rest = raw.partition("://")
+    return "/" + rest.partition("/")[2] if scheme else raw
+
+
+def _too_large(size: int, limit: int, setting: str) -> Response:
+    text = f"Request body({size} bytes) too large, max size: {limit} bytes. See {setting}."
+    return text_response(413, text)
+
+
+def _outgoing(request: Request, response: Response) -> web.Response:
+    """The response as aiohttp sends it; compressed if the client can take it and it is worth it."""
+    headers, body = response.headers, response.body
+    headers["Server"] = _SERVER
+    if len(body) >= GZIP_MIN:
+        headers["Vary"] = "Accept-Encoding"
+        if _accepts_gzip(request.headers.get("Accept-Encoding", "")):
+            body = gzip.compress(body, _GZIP_LEVEL, mtime=0)
+            headers["Content-Encoding"] = "gzip"
+    return web.Response(status=response.status, headers=headers, body=body)
+
+
+def _accepts_gzip(accepted: str) -> bool:
+    """Whether an Accept-Encoding header allows gzip: named, and not with quality zero."""
+    for part in accepted.split(","):
+        coding, _, quality = part.partition(";")
+        if coding.strip().lower() == "gzip":
+            return quality.replace(" ", "").lower() not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False

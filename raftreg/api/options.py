@@ -1,0 +1,141 @@
+"""The query parameters that many endpoints share, parsed once, and the two doors through which handlers use them.
+
+Handlers call `parse_options`, then check their own parameters, then `read` or `write`: in that order the errors
+come out as clients know them (a bad `wait` before a missing name, both before an unknown datacenter).
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from raftreg.api.context import ApiContext
+from raftreg.api.http import Request
+from raftreg.commands import Command, Ok
+from raftreg.durations import parse_duration
+from raftreg.errors import Refused
+from raftreg.registry import Answer, ReadOptions
+from raftreg.state import Query
+
+T = TypeVar("T")
+
+WAIT_S_DEFAULT = 300.0
+WAIT_S_MAX = 600.0
+UINT64_MAX = 2**64 - 1
+_MODES_CONFLICT = "Cannot specify ?{} with ?consistent, conflicting semantics."
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a request asked for besides its subject. `datacenter` is "" if none was named."""
+
+    read: ReadOptions
+    datacenter: str
+    pretty: bool
+    cached: bool
+    filter: str
+
+
+_NOTHING_ASKED = Options(ReadOptions(), "", False, False, "")
+
+
+def parse_options(context: ApiContext, request: Request) -> Options:
+    """The shared parameters of the request. Refused (400) with the text that clients know for each mistake."""
+    query, headers = request.query, request.headers
+    if not query and "X-Raftreg-Min-Index" not in headers:
+        return _NOTHING_ASKED
+    wait_s = _parse_wait(query.get("wait"))
+    index = _parse_index(query.get("index"), "Invalid index")
+    mode = _parse_mode(request)
+    minimum = query.get("min-index") or headers.get("X-Raftreg-Min-Index", "")
+    if index:
+        wait_s += context.clock.uniform(
+            0.0, wait_s / 16
+        )  # so that clients that started together do not stay together
+    options = ReadOptions(
+        mode=mode,
+        index=index,
+        wait_s=wait_s if index else 0.0,
+        max_stale_s=_parse_max_stale(query.get("max_stale")),
+        min_index=_parse_index(minimum, "Invalid min-index"),
+    )
+    return Options(options, query.get("dc"), "pretty" in query, "cached" in query, query.get("filter"))
+
+
+def _parse_mode(request: Request) -> Literal["default", "consistent", "stale"]:
+    query = request.query
+    if "consistent" in query:
+        for other in ("stale", "cached"):
+            if other in query:
+                raise Refused(400, _MODES_CONFLICT.format(other))
+        return "consistent"
+    return "stale" if "stale" in query else "default"
+
+
+def _parse_wait(text: str) -> float:
+    """Seconds to wait at most. Nothing, zero and less mean the default, as clients expect."""
+    if not text:
+        return WAIT_S_DEFAULT
+    try:
+        wait_s = parse_duration(text)
+    except ValueError:
+        raise Refused(400, "Invalid wait time") from None
+    if wait_s <= 0:
+        return WAIT_S_DEFAULT
+    return min(wait_s, WAIT_S_MAX)
+
+
+def _parse_index(text: str, error: str) -> int:
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit()) or len(text) > 20 or int(text) > UINT64_MAX:
+        raise Refused(400, error)
+    return int(text)
+
+
+def _parse_max_stale(text: str) -> float | None:
+    if not text:
+        return None
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise Refused(400, f'Invalid max_stale value "{text}"') from None
+
+
+def parse_unsigned(text: str) -> int:
+    """An unsigned 64 bit number; Refused (500) in the words of Go's strconv, which is what clients see today."""
+    if not (text.isascii() and text.isdigit()):
+        raise Refused(500, f'strconv.ParseUint: parsing "{text}": invalid syntax')
+    digits = text.lstrip("0") or "0"
+    if len(digits) > 20 or int(digits) > UINT64_MAX:
+        raise Refused(500, f'strconv.ParseUint: parsing "{text}": value out of range')
+    return int(digits)
+
+
+def check_datacenter(context: ApiContext, named: str) -> None:
+    """Refused (500) if another datacenter than the own one was named: this cluster knows no other."""
+    if named and named.lower() != context.datacenter.lower():
+        raise Refused(500, "No path to datacenter")
+
+
+async def read(context: ApiContext, options: Options, query: Query[T]) -> Answer[T]:
+    """Read through the registry, with the consistency and the patience that the request asked for."""
+    check_datacenter(context, options.datacenter)
+    return await context.registry.read(query, options.read)
+
+
+async def write(context: ApiContext, request: Request, command: Command) -> Ok:
+    """Write through the registry. A request with an Idempotency-Key that is repeated is done once."""
+    check_datacenter(context, request.query.get("dc"))
+    return await context.registry.write(command, request_id=_request_id(request, command))
+
+
+def _request_id(request: Request, command: Command) -> bytes | None:
+    """16 bytes that are the same for the same request under the same Idempotency-Key; None without that header."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    digest = hashlib.sha256()
+    for part in (key, request.method, request.raw_path, request.query.encode(), type(command).__name__):
+        digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
+    digest.update(request.body)
+    return digest.digest()[:16]

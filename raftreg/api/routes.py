@@ -1,0 +1,101 @@
+"""The whole surface of the HTTP API, one path a line.
+
+A path that ends in `{name...}` stands for everything below it, slashes included and nothing at all as well; the
+handler finds it decoded in `request.rest`. The longest such path that fits wins, an exact path wins over all. The
+order of the methods is the order in which the Allow header names them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from raftreg.api import (
+    agent_checks,
+    agent_health,
+    agent_maintenance,
+    agent_self,
+    agent_services,
+    catalog,
+    cluster_status,
+    health,
+    kv,
+    status,
+)
+from raftreg.api.context import Handler
+
+BODY_MAX = 16 * 1024 * 1024  # bytes, where the API sets no limit of its own
+BODY_SETTING = "http_body_max_size"
+_CONSUL_OPTIONS = "https://www.consul.io/docs/agent/options.html#"  # where Consul's refusals point
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One path and what answers it.
+
+    `failed_reads_carry_index`: a 500 to a GET has the X-Consul-* headers nevertheless, as Consul does for all
+    indexed endpoints but those of kv. `body_max` in bytes; `body_setting` is what the refusal of a larger body
+    points to.
+    """
+
+    path: str
+    methods: Mapping[str, Handler]
+    failed_reads_carry_index: bool = False
+    body_max: int = BODY_MAX
+    body_setting: str = BODY_SETTING
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("/", {"GET": status.get_root}),
+    Route("/livez", {"GET": status.get_livez}),
+    Route("/readyz", {"GET": status.get_readyz}),
+    Route("/v1/status/leader", {"GET": status.get_leader}),
+    Route("/v1/status/peers", {"GET": status.get_peers}),
+    Route("/v1/raftreg/status", {"GET": cluster_status.get_cluster_status}),
+    Route("/v1/agent/self", {"GET": agent_self.get_self}),
+    Route("/v1/agent/host", {"GET": agent_self.get_host}),
+    Route("/v1/agent/members", {"GET": agent_self.get_members}),
+    Route("/v1/agent/metrics", {"GET": agent_self.get_metrics}),
+    Route("/v1/agent/reload", {"PUT": agent_self.put_reload}),
+    Route("/v1/agent/leave", {"PUT": agent_self.put_leave}),
+    Route("/v1/agent/join/{address...}", {"PUT": agent_self.put_join}),
+    Route("/v1/agent/force-leave/{node...}", {"PUT": agent_self.put_force_leave}),
+    Route("/v1/agent/token/{kind...}", {"PUT": agent_self.put_token}),
+    Route("/v1/agent/services", {"GET": agent_services.get_services}),
+    Route("/v1/agent/service/{id...}", {"GET": agent_services.get_service}),
+    Route("/v1/agent/service/register", {"PUT": agent_services.register}),
+    Route("/v1/agent/service/deregister/{id...}", {"PUT": agent_services.deregister}),
+    Route("/v1/agent/service/maintenance/{id...}", {"PUT": agent_maintenance.put_service}),
+    Route("/v1/agent/maintenance", {"PUT": agent_maintenance.put_node}),
+    Route("/v1/agent/checks", {"GET": agent_checks.get_checks}),
+    Route("/v1/agent/check/register", {"PUT": agent_checks.register}),
+    Route("/v1/agent/check/deregister/{id...}", {"PUT": agent_checks.deregister}),
+    Route("/v1/agent/check/pass/{id...}", {"PUT": agent_checks.put_pass}),
+    Route("/v1/agent/check/warn/{id...}", {"PUT": agent_checks.put_warn}),
+    Route("/v1/agent/check/fail/{id...}", {"PUT": agent_checks.put_fail}),
+    Route("/v1/agent/check/update/{id...}", {"PUT": agent_checks.put_update}),
+    Route("/v1/agent/health/service/id/{id...}", {"GET": agent_health.get_by_id}),
+    Route("/v1/agent/health/service/name/{name...}", {"GET": agent_health.get_by_name}),
+    Route("/v1/catalog/register", {"PUT": catalog.register}),
+    Route("/v1/catalog/deregister", {"PUT": catalog.deregister}),
+    Route("/v1/catalog/datacenters", {"GET": catalog.get_datacenters}),
+    Route("/v1/catalog/nodes", {"GET": catalog.get_nodes}, failed_reads_carry_index=True),
+    Route("/v1/catalog/services", {"GET": catalog.get_services}, failed_reads_carry_index=True),
+    Route("/v1/catalog/service/{name...}", {"GET": catalog.get_service}, failed_reads_carry_index=True),
+    Route("/v1/catalog/connect/{name...}", {"GET": catalog.get_connect}, failed_reads_carry_index=True),
+    Route("/v1/catalog/node/{node...}", {"GET": catalog.get_node}, failed_reads_carry_index=True),
+    Route(
+        "/v1/catalog/node-services/{node...}",
+        {"GET": catalog.get_node_services},
+        failed_reads_carry_index=True,
+    ),
+    Route("/v1/health/node/{node...}", {"GET": health.get_node}, failed_reads_carry_index=True),
+    Route("/v1/health/checks/{name...}", {"GET": health.get_checks}, failed_reads_carry_index=True),
+    Route("/v1/health/state/{state...}", {"GET": health.get_state}, failed_reads_carry_index=True),
+    Route("/v1/health/service/{name...}", {"GET": health.get_service}, failed_reads_carry_index=True),
+    Route("/v1/health/connect/{name...}", {"GET": health.get_connect}, failed_reads_carry_index=True),
+    Route(
+        "/v1/kv/{key...}",
+        {"GET": kv.get_key, "PUT": kv.put_key, "DELETE": kv.delete_key},
+        body_max=kv.VALUE_MAX,
+        body_setting=_CONSUL_OPTIONS + "kv_max_value_size",
+    ),
+)

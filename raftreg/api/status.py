@@ -1,0 +1,42 @@
+"""Who leads, who is there, and whether this node may be sent traffic."""
+
+from raftreg.api.context import ApiContext
+from raftreg.api.http import Request, Response
+from raftreg.api.options import check_datacenter, parse_options
+from raftreg.api.render import json_response, text_response
+from raftreg.errors import NoLeader
+
+
+async def get_root(context: ApiContext, request: Request) -> Response:
+    """GET /: what this is, for people who look with a browser."""
+    return text_response(200, f"raftreg {context.version}, node {context.node_name}: the API is below /v1/\n")
+
+
+async def get_livez(context: ApiContext, request: Request) -> Response:
+    """GET /livez: 200 while the process answers at all."""
+    return text_response(200, "ok")
+
+
+async def get_readyz(context: ApiContext, request: Request) -> Response:
+    """GET /readyz: 200 when this node is joined and has caught up with a leader, else 503 and the reason."""
+    try:
+        await context.registry.check_ready()
+    except NoLeader as error:
+        return text_response(503, f"not ready: {error}")
+    return text_response(200, "ready")
+
+
+async def get_leader(context: ApiContext, request: Request) -> Response:
+    """GET /v1/status/leader: the Raft address of the leader, "" if none is known."""
+    options = parse_options(context, request)
+    check_datacenter(context, options.datacenter)
+    address = context.registry.consensus.status().leader_address
+    return json_response(address or "", pretty=options.pretty)
+
+
+async def get_peers(context: ApiContext, request: Request) -> Response:
+    """GET /v1/status/peers: the Raft addresses of all voters."""
+    options = parse_options(context, request)
+    check_datacenter(context, options.datacenter)
+    peers = context.registry.consensus.status().peers
+    return json_response([peer.address for peer in peers if peer.voter], pretty=options.pretty)

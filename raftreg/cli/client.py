@@ -1,0 +1,115 @@
+"""A small synchronous client of the HTTP API, for commands that ask once and exit."""
+
+import http.client
+import json
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode, urlsplit
+
+from raftreg.addresses import Address, parse_address
+from raftreg.errors import RaftregError
+
+DEFAULT_ADDRESS = "127.0.0.1:8500"
+CONNECT_TIMEOUT_S = 5.0
+# Beyond the 10 s for which a node tries a write or a read by default, so that its own words are heard.
+ANSWER_TIMEOUT_S = 30.0
+
+
+class CommandFailed(RaftregError):
+    """The command could not be done; the message is one line for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a node said."""
+
+    status: int
+    body: bytes
+
+    def json(self) -> object:
+        """The body as JSON. CommandFailed if it is none."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            raise CommandFailed(f"the answer is no JSON: {self.body[:80]!r}") from None
+
+
+def address_from(text: str | None) -> Address:
+    """The node to ask: the text given, else what the environment names, else 127.0.0.1:8500."""
+    environ = os.environ
+    chosen = text or environ.get("RAFTREG_HTTP_ADDR") or environ.get("CONSUL_HTTP_ADDR") or DEFAULT_ADDRESS
+    scheme, _, rest = chosen.rpartition("://")
+    if scheme not in ("", "http"):
+        raise CommandFailed(f'"{chosen}": only http:// is spoken')
+    netloc = urlsplit(f"//{rest}").netloc
+    try:
+        return parse_address(netloc if netloc.rpartition(":")[2].isdigit() else f"{netloc}:80")
+    except ValueError as error:
+        raise CommandFailed(str(error)) from None
+
+
+class Client:
+    """Asks one node, one request at a time."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, object] | None = None,
+        body: bytes = b"",
+        *,
+        accept: tuple[int, ...] = (200,),
+    ) -> Answer:
+        """One request. CommandFailed when nobody answers, or with a status that is not in `accept`.
+
+        Parameters with the value None or False are left out, those with True are given without a value.
+        """
+        query = "&".join(
+            key if value is True else urlencode({key: value})
+            for key, value in (parameters or {}).items()
+            if value is not None and value is not False
+        )
+        target = quote(path, safe="/", errors="surrogateescape") + (f"?{query}" if query else "")
+        answer = self._exchange(method, target, body)
+        if answer.status not in accept:
+            text = answer.body.decode("utf-8", "replace").strip().splitlines()
+            raise CommandFailed(f"{self.address} answers {answer.status}: {text[0] if text else 'no text'}")
+        return answer
+
+    def get(self, path: str, parameters: Mapping[str, object] | None = None) -> object:
+        """The JSON that a GET answers."""
+        return self.call("GET", path, parameters).json()
+
+    def put(self, path: str, document: object, parameters: Mapping[str, object] | None = None) -> Answer:
+        """A PUT of JSON."""
+        return self.call("PUT", path, parameters, json.dumps(document).encode())
+
+    def _exchange(self, method: str, target: str, body: bytes) -> Answer:
+        connection = http.client.HTTPConnection(*self.address, timeout=CONNECT_TIMEOUT_S)
+        try:
+            connection.connect()
+            connection.sock.settimeout(ANSWER_TIMEOUT_S)
+            connection.request(method, target, body=body)
+            response = connection.getresponse()
+            return Answer(response.status, response.read())
+        except socket.gaierror as error:
+            raise CommandFailed(
+                f"cannot reach http://{self.address}: the name is not known ({error.strerror})"
+            ) from None
+        except ConnectionRefusedError:
+            raise CommandFailed(
+                f"cannot reach http://{self.address}: is a node running? start one with raftreg dev"
+            ) from None
+        except TimeoutError:
+            raise CommandFailed(f"no answer from http://{self.address} in time; try another node") from None
+        except (OSError, http.client.HTTPException) as error:
+            raise CommandFailed(
+                f"no proper answer from http://{self.address}: {str(error) or 'it hung up'}"
+            ) from None
+        finally:
+            connection.close()

@@ -1,0 +1,283 @@
+"""Every write there is: one frozen record each. Reads are never in the log.
+
+A `Request` is a command with the id of the client's request; the state machine keeps the last results by that
+id, so that a request that was proposed twice is applied once. `after` is the command index that the node which
+received the request had applied at that moment: when results younger than that were already forgotten, the state
+machine cannot know whether it was applied before, and refuses it rather than risk doing it twice.
+
+Nothing here reads a clock: what needs time, chance or a fresh id is decided on the leader, before the log.
+
+The codec (msgpack, see `raftreg.codec`) is strict: malformed bytes give ValueError with a clear text, nothing else.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from raftreg import codec
+from raftreg.codec import Shape, flag, free, integer, many, mapping, optional, raw, seconds, text, unsigned
+from raftreg.model import Check, KVEntry, Node, Probe, Service, Weights
+
+
+@dataclass(frozen=True, slots=True)
+class KVSet:
+    """Store a value; with `cas`, only if the key's modify_index is still that (0: only if it does not exist).
+
+    Result: bool, whether it was stored. A set that changes nothing answers True and leaves the indexes alone.
+    """
+
+    key: str
+    value: bytes
+    flags: int = 0
+    cas: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KVDelete:
+    """Delete a key; with `cas`, only if its modify_index is still that. Result: bool."""
+
+    key: str
+    cas: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KVDeleteTree:
+    """Delete every key that begins with the prefix. Result: True."""
+
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Register a node, and optionally one service and any checks on it, as one write: all or nothing.
+
+    `node` None (SkipNodeUpdate, or an agent's registration) leaves the node's record alone; `node_name` must then
+    exist. With `replace_checks`, checks of the service that are not among `checks` are dropped.
+    With `moves`, another node's service with the same id, name, address (not "") and port, and its checks, go: it
+    is the same instance, registered again through another node.
+    A check with service_id set takes name and tags of that service. What exists with equal content keeps its
+    indexes.
+    An agent's check that exists already keeps its status and output when `keep_status` names its id.
+    Result: True. Refused (recorded): missing node, missing service for a check.
+    """
+
+    node_name: str
+    node: Node | None = None
+    service: Service | None = None
+    checks: tuple[Check, ...] = ()
+    replace_checks: bool = False
+    moves: bool = False
+    keep_status: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Deregister:
+    """Remove the most specific of check, service (with its checks), node (with all). Result: True, always."""
+
+    node: str
+    service_id: str | None = None
+    check_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckUpdate:
+    """Set status and output of a check. Result: bool, False if there is no such check (nothing is created).
+
+    With `expected_modify_index` the update is dropped (False) when the check changed since: for timers.
+    """
+
+    node: str
+    check_id: str
+    status: str
+    output: str
+    expected_modify_index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rehome:
+    """Move every service of `node` with an address of its own, and its checks, to node `to`. Result: int, moved."""
+
+    node: str
+    to: str
+
+
+Command = KVSet | KVDelete | KVDeleteTree | Register | Deregister | CheckUpdate | Rehome
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command on its way to the log."""
+
+    id: bytes  # 16 random bytes, or a digest of the client's Idempotency-Key
+    after: int  # command index applied at the node of entry when it took the request
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Ok:
+    """Applied (now, or earlier under the same request id). `index` is the command index it was applied at."""
+
+    index: int
+    value: object  # bool, int, str, None, or a list or map of these
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A recorded, deterministic refusal; nothing was changed. `status` is an HTTP status, `text` the body."""
+
+    index: int
+    status: int
+    text: str
+
+
+Result = Ok | Failed
+
+
+Record = KVEntry | Node | Service | Check
+
+_text_map = mapping(text)
+_free_map = mapping(free)
+_texts = many(text)
+
+_KV_ENTRY = Shape(
+    KVEntry, key=text, value=raw, flags=unsigned, lock_index=unsigned, session=optional(text),
+    create_index=unsigned, modify_index=unsigned,
+)  # fmt: skip
+_NODE = Shape(
+    Node, name=text, id=text, address=text, tagged_addresses=optional(_text_map), meta=optional(_text_map),
+    create_index=unsigned, modify_index=unsigned,
+)  # fmt: skip
+_WEIGHTS = Shape(Weights, passing=integer, warning=integer)
+_SERVICE = Shape(
+    Service, node=text, id=text, name=text, tags=optional(_texts), address=text, port=integer,
+    tagged_addresses=optional(mapping(_free_map)), meta=optional(_text_map), weights=_WEIGHTS.record,
+    enable_tag_override=flag, extra=optional(_free_map), create_index=unsigned, modify_index=unsigned,
+)  # fmt: skip
+_PROBE = Shape(
+    Probe, kind=text, ttl_s=seconds, interval_s=seconds, timeout_s=seconds, deregister_after_s=seconds,
+    success_before_passing=integer, failures_before_critical=integer, options=optional(_free_map),
+)  # fmt: skip
+_CHECK = Shape(
+    Check, node=text, id=text, name=text, status=text, notes=text, output=text, service_id=text,
+    service_name=text, service_tags=optional(_texts), type=text, definition=optional(_free_map),
+    probe=optional(_PROBE.record), create_index=unsigned, modify_index=unsigned,
+)  # fmt: skip
+
+_REGISTER = Shape(
+    Register, node_name=text, node=optional(_NODE.record), service=optional(_SERVICE.record),
+    checks=many(_CHECK.record), replace_checks=flag, moves=flag, keep_status=_texts,
+)  # fmt: skip
+_CHECK_UPDATE = Shape(
+    CheckUpdate, node=text, check_id=text, status=text, output=text, expected_modify_index=optional(unsigned)
+)  # fmt: skip
+
+# The number of a command is its place here. Logs on disk hold it: append, never reorder.
+_COMMANDS: tuple[Shape[Any], ...] = (
+    Shape(KVSet, key=text, value=raw, flags=unsigned, cas=optional(unsigned)),
+    Shape(KVDelete, key=text, cas=optional(unsigned)),
+    Shape(KVDeleteTree, prefix=text),
+    _REGISTER,
+    Shape(Deregister, node=text, service_id=optional(text), check_id=optional(text)),
+    _CHECK_UPDATE,
+    Shape(Rehome, node=text, to=text),
+)
+_COMMAND_NUMBER = {shape.kind: number for number, shape in enumerate(_COMMANDS)}
+
+_OK = Shape(Ok, index=unsigned, value=free)
+_FAILED = Shape(Failed, index=unsigned, status=unsigned, text=text)
+_RESULTS: tuple[Shape[Any], ...] = (_OK, _FAILED)
+_RESULT_NUMBER = {shape.kind: number for number, shape in enumerate(_RESULTS)}
+
+_RECORDS: tuple[Shape[Any], ...] = (_KV_ENTRY, _NODE, _SERVICE, _CHECK)
+_RECORD_NUMBER = {shape.kind: number for number, shape in enumerate(_RECORDS)}
+
+
+def encode_request(request: Request) -> bytes:
+    """The bytes of one request; ValueError for a lone surrogate, a number of 65 bit, data nested too deeply."""
+    command = request.command
+    number = _COMMAND_NUMBER[type(command)]
+    if type(command) is Register:
+        _check_depth(command)
+    return codec.pack((request.id, request.after, number, _COMMANDS[number].row(command)))
+
+
+def decode_request(data: bytes) -> Request:
+    """The request that `encode_request` was given; ValueError for any other bytes."""
+    row = codec.unpack(data, "request")
+    if type(row) is not list or len(row) != 4:
+        raise ValueError("request: not an array of 4 fields")
+    return Request(raw(row[0]), unsigned(row[1]), _numbered(_COMMANDS, row[2], "command").record(row[3]))
+
+
+def encode_batch(requests: Sequence[bytes]) -> bytes:
+    """Several encoded requests as one log entry."""
+    return codec.pack(requests)
+
+
+def decode_batch(data: bytes) -> list[bytes]:
+    """The encoded requests of one log entry, in order and not yet decoded; ValueError for any other bytes."""
+    rows = codec.unpack(data, "batch")
+    if type(rows) is not list:
+        raise ValueError("batch: not an array")
+    for row in rows:
+        raw(row)
+    return rows
+
+
+def encode_results(results: Sequence[Result]) -> bytes:
+    """The results of a batch, in its order."""
+    return codec.pack([result_row(result) for result in results])
+
+
+def decode_results(data: bytes) -> list[Result]:
+    """The results that `encode_results` was given; ValueError for any other bytes."""
+    rows = codec.unpack(data, "results")
+    if type(rows) is not list:
+        raise ValueError("results: not an array")
+    return [result_from_row(row) for row in rows]
+
+
+def encode_record(record: Record) -> bytes:
+    """The bytes of one record of the model."""
+    number = _RECORD_NUMBER[type(record)]
+    return codec.pack((number, _RECORDS[number].row(record)))
+
+
+def decode_record(data: bytes) -> Record:
+    """The record that `encode_record` was given; ValueError for any other bytes."""
+    row = codec.unpack(data, "record")
+    if type(row) is not list or len(row) != 2:
+        raise ValueError("record: not an array of 2 fields")
+    record: Record = _numbered(_RECORDS, row[0], "record").record(row[1])
+    return record
+
+
+def result_row(result: Result) -> tuple[object, ...]:
+    """A result as an array: its kind's number and its fields."""
+    number = _RESULT_NUMBER[type(result)]
+    return (number, *_RESULTS[number].row(result))
+
+
+def result_from_row(row: object) -> Result:
+    """The result that an unpacked array stands for, or ValueError."""
+    if type(row) is not list or not row:
+        raise ValueError("result: not an array")
+    result: Result = _numbered(_RESULTS, row[0], "result").record(row[1:])
+    return result
+
+
+def _numbered(shapes: Sequence[Shape[Any]], number: object, what: str) -> Shape[Any]:
+    """The shape of that number, or ValueError."""
+    if type(number) is not int or not 0 <= number < len(shapes):
+        raise ValueError(f"{what} number {str(number)[:40]} is not known to this release")
+    return shapes[number]
+
+
+def _check_depth(command: Register) -> None:
+    """Refuse to encode what could not be decoded again: free-form fields nested too deeply."""
+    if command.service is not None:
+        free(command.service.extra, codec.DEPTH_MAX + 1)
+    for check in command.checks:
+        free(check.definition, codec.DEPTH_MAX + 1)
+        if check.probe is not None:
+            free(check.probe.options, codec.DEPTH_MAX + 1)

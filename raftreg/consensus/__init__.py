@@ -1,0 +1,131 @@
+"""Consensus: one log of opaque bytes, agreed on by a majority and applied in the same order on every node.
+
+What is guaranteed
+    * An entry whose `propose` returned is on disk (fdatasync) at a majority of the voters and was applied here.
+    * Every node applies the same entries in the same order, each once.
+    * An index returned by `read_index` covers every entry whose `propose` had returned, anywhere, before it was
+      called. With `confirm` that holds on any clock; without, while clocks drift by less than the lease's margin.
+What is not
+    * Exactly-once: a proposer that saw `OutcomeUnknown` may propose again, and both may be applied. The state
+      machine drops the second by its request id (`raftreg.state`).
+    * Meaning: this package never looks into the bytes.
+
+One data flow: propose -> journal -> peers -> quorum -> StateMachine.apply -> the proposer's future.
+Spec: Ongaro, "Consensus: Bridging Theory and Practice" (2014), chapters 3 to 6, with pre-vote (9.6), read index and
+lease (6.4), leadership transfer (3.10), one-at-a-time membership (4.1 to 4.4).
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Role = Literal["leader", "follower", "candidate", "starting"]
+
+
+class StateMachine(Protocol):
+    """What is replicated. Called from the event loop only."""
+
+    def apply(self, index: int, data: bytes) -> object:
+        """Apply one entry. Total and deterministic: an exception here is a bug and stops the process."""
+        ...
+
+    def freeze(self) -> Callable[[], bytes]:
+        """A cheap copy of the state, as a function that encodes it; that function runs in another thread."""
+        ...
+
+    def load(self, data: bytes) -> None:
+        """Replace the whole state by what `freeze()()` gave somewhere, some time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """One member as this node sees it."""
+
+    id: str  # name.incarnation
+    name: str
+    address: str  # host:port by which this node reaches it
+    voter: bool
+    connected: bool
+    last_contact_s: float | None  # seconds since it was last heard, None if never
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A snapshot of this node's view of the cluster. Raft indexes, not user-visible ones."""
+
+    id: str
+    name: str
+    role: Role
+    term: int
+    leader_id: str | None
+    leader_name: str | None
+    leader_address: str | None  # raft host:port by which this node reaches the leader
+    commit_index: int
+    applied_index: int
+    last_index: int
+    durable_index: int
+    snapshot_index: int
+    cluster_id: str
+    leader_contact_s: float  # seconds since the leader was last heard; 0.0 on the leader itself
+    peers: tuple[PeerStatus, ...]  # all members, this node included, sorted by name
+
+
+class Consensus(Protocol):
+    """One node of a replicated log. All methods belong to the event loop's thread."""
+
+    async def start(self) -> None:
+        """Recover from disk, listen, and take part. Raises StartRefused for what an operator must mend."""
+        ...
+
+    async def stop(self) -> None:
+        """Hand leadership over if there is a heir, finish what is in flight, close everything."""
+        ...
+
+    async def propose(self, data: bytes) -> tuple[int, object]:
+        """Append one entry (leader only), wait until it is committed and applied here.
+
+        Returns (raft index, what apply returned). Raises NotLeader or Overloaded (nothing was appended) or
+        OutcomeUnknown (leadership was lost meanwhile). Has no timeout of its own: callers bound it.
+        """
+        ...
+
+    def read_index_now(self) -> int | None:
+        """The read index if this node leads, holds its lease and has applied all that it committed, else None."""
+        ...
+
+    async def read_index(self, *, confirm: bool = False) -> int:
+        """A raft index; a read of local state that has applied it is linearizable. On any node.
+
+        With `confirm` the leader makes sure by a round of heartbeats, even while its lease holds. Raises NoLeader
+        when no leader answers within the election timeouts; callers retry and bound it.
+        """
+        ...
+
+    async def wait_applied(self, index: int) -> None:
+        """Return once this node has applied raft index `index`. No timeout of its own."""
+        ...
+
+    async def call_leader(self, data: bytes) -> bytes:
+        """Send opaque bytes to the handler that the leader set with `serve_calls` (also when this node leads).
+
+        Raises NoLeader (nothing was sent, or the leader said that it does not lead) or OutcomeUnknown (the
+        connection broke after it was sent).
+        """
+        ...
+
+    def serve_calls(self, handler: Callable[[str, bytes], Awaitable[bytes]]) -> None:
+        """Set the handler of `call_leader`: (caller's node name, data) -> answer.
+
+        It runs on the leader only. It may raise NotLeader (the caller gets NoLeader) or any other error of
+        raftreg.errors but Fatal (the caller gets it as the same class with the same text).
+        """
+        ...
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call back (without arguments) after the role or the leader changed. Must not raise."""
+        ...
+
+    def status(self) -> Status:
+        """This node's view, now."""
+        ...

@@ -1,0 +1,114 @@
+"""Keeps trying to reach one peer, by name, until there is a connection; and again when it is gone."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Protocol
+
+from raftreg.consensus.link import Link
+
+FIRST_DELAY_S = 0.05
+LONGEST_DELAY_S = 1.0
+DELAY_GROWTH = 1.5
+CONNECT_TIMEOUT_S = 3.0
+LESSER_WAITS_S = 1.0
+LESSER_WAITS_AT_START_S = 0.2
+
+
+class Switchboard(Protocol):
+    """What a dialer needs of the transport."""
+
+    def is_up(self, name: str) -> bool:
+        """Whether a live link leads to that name."""
+        ...
+
+    def jitter(self) -> float:
+        """A factor around 1, so that nodes do not dial in step."""
+        ...
+
+    def dial_failed(self, name: str, text: str) -> None:
+        """No connection came about. To be logged once."""
+        ...
+
+
+class Dialer:
+    """The greater of two names dials at once; the lesser gives the other time, then dials too (one-way NAT)."""
+
+    def __init__(
+        self,
+        switchboard: Switchboard,
+        name: str,
+        address: tuple[str, int],
+        factory: Callable[[], Link],
+        *,
+        lesser: bool,
+    ) -> None:
+        self._switchboard = switchboard
+        self._name = name
+        self._host, self._port = address
+        self._factory = factory
+        self._lesser = lesser
+        self._changed = asyncio.Event()
+        self._delay_s = FIRST_DELAY_S
+
+    def changed(self) -> None:
+        """A link to the name came or went, or somebody wants a try right now."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        if self._lesser:
+            await self._pause(LESSER_WAITS_AT_START_S)
+        while True:
+            if not self._switchboard.is_up(self._name) and not await self._attempt():
+                await self._back_off()
+            elif await self._wait_until_down() < LONGEST_DELAY_S:
+                await self._back_off()  # What breaks at once would break at once again.
+            else:
+                self._delay_s = FIRST_DELAY_S
+                if self._lesser:
+                    await self._pause(LESSER_WAITS_S)
+
+    async def _back_off(self) -> None:
+        delay_s = self._delay_s * self._switchboard.jitter()
+        self._delay_s = min(self._delay_s * DELAY_GROWTH, LONGEST_DELAY_S)
+        await self._pause(delay_s)
+
+    async def _wait_until_down(self) -> float:
+        """Returns how long the connection lasted, in seconds."""
+        now = asyncio.get_running_loop().time
+        since = now()
+        while self._switchboard.is_up(self._name):
+            self._changed.clear()
+            await self._changed.wait()
+        return now() - since
+
+    async def _pause(self, delay_s: float) -> None:
+        """Wait, but not beyond a change."""
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(delay_s):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    async def _attempt(self) -> bool:
+        """One connection and its handshake. The address is resolved anew, in a thread of the loop's executor."""
+        loop = asyncio.get_running_loop()
+        link: Link | None = None
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                _, link = await loop.create_connection(self._factory, self._host, self._port)
+        except TimeoutError:
+            self._switchboard.dial_failed(self._name, f"no answer within {CONNECT_TIMEOUT_S:g} s")
+            return False
+        except OSError as error:
+            known = error.errno is not None and error.errno > 0  # Negative ones are the resolver's.
+            text = os.strerror(error.errno or 0) if known else error.strerror or str(error)
+            self._switchboard.dial_failed(self._name, text)
+            return False
+        try:
+            return await asyncio.shield(link.settled)
+        except asyncio.CancelledError:
+            link.drop()
+            raise

@@ -1,0 +1,232 @@
+"""Runs an engine on the event loop: its log and worker thread, one tick a turn, one timer.
+
+Messages, proposals, syncs and timers mark the engine; it is ticked once, at the end of the loop's turn. An
+exception inside a turn is a broken invariant: the process must end (`on_fatal`), it is never logged and gone
+on.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from raftreg.clock import Clock
+from raftreg.consensus import StateMachine
+from raftreg.consensus import messages as m
+from raftreg.consensus.applied import AppliedWaiters
+from raftreg.consensus.calls import Calls
+from raftreg.consensus.engine import Engine, World
+from raftreg.consensus.jobs import WorkerThread
+from raftreg.consensus.members import Members, name_of
+from raftreg.consensus.settings import RaftSettings
+from raftreg.consensus.snapshot import SnapshotStore
+from raftreg.consensus.wal import Wal
+from raftreg.errors import Fatal, OutcomeUnknown, Overloaded
+
+_log = logging.getLogger(__name__)
+BACKLOG_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the driver is given."""
+
+    loop: asyncio.AbstractEventLoop
+    clock: Clock
+    send: Callable[[str, list[Any]], bool]
+    has_room: Callable[[str], bool]
+    guarded: Callable[[Callable[[], object]], None]  # runs a piece of work; what it raises ends the process
+    on_fatal: Callable[[BaseException], None]
+    on_change: Callable[[], None]
+
+
+class Driver:
+    """A member at work. Made when the genesis is known; recovers in its constructor."""
+
+    def __init__(
+        self,
+        settings: RaftSettings,
+        member_id: str,
+        genesis: bytes,
+        machine: StateMachine,
+        around: Surroundings,
+    ) -> None:
+        members = Members.decode(genesis)
+        if members is None:
+            raise Fatal("the genesis entry is not a member set")
+        self.settings, self.around = settings, around
+        self.applied = AppliedWaiters()
+        self.disk_full = False
+        self._ticking = self._closed = False
+        self._seen: tuple[int, str | None] = (0, None)
+        self._moved = asyncio.Event()  # set whenever role or leader changed
+        self._timer: asyncio.TimerHandle | None = None
+        self._jobs = WorkerThread(around.loop, around.guarded)
+        wal = self.wal = Wal(settings.data_dir / "log", members.cluster_id, member_id)
+        world = World(
+            outlet=around.send,
+            clock=around.clock,
+            jobs=self._jobs.run,
+            want_tick=self.want_tick,
+            want_sync=wal.kick,
+            on_change=lambda: _later(around.loop, around.guarded, self._changed),
+        )
+        store = SnapshotStore(settings.data_dir, members.cluster_id)
+        entries = settings.snapshot_entries
+        self.engine = Engine(
+            member_id, genesis, wal, wal.recover(), store, machine, world, settings.timing, entries
+        )
+        self.calls = Calls(around.loop, self.engine)
+        wal.start(around.loop, self._synced, self.engine.journal.preamble, around.on_fatal, self._disk_filled)
+        wal.kick()
+        self.want_tick()
+        ends = self.engine.journal.last, self.engine.serializer.durable_index
+        _log.info(
+            "%s in cluster %s: log up to entry %d, snapshot up to %d", member_id, members.cluster_id, *ends
+        )
+
+    # -- the turn --------------------------------------------------------------------------------------------------
+    def want_tick(self) -> None:
+        """Tick at the end of this turn of the loop."""
+        if not self._ticking:
+            self._ticking = True
+            self.around.loop.call_soon(self.around.guarded, self._turn)
+
+    def _turn(self) -> None:
+        self._ticking = False
+        if self._closed:
+            return
+        engine = self.engine
+        engine.tick()
+        self.applied.reached(engine.raftLastApplied)
+        if engine.guard.congested:
+            engine.guard.relieve(
+                {member for member in engine.guard.congested if self.around.has_room(member)}
+            )
+        self._set_timer(engine.next_deadline())
+
+    def _set_timer(self, deadline: float) -> None:
+        """Keep one timer; an earlier one that is set already may fire and find nothing due."""
+        loop, timer = self.around.loop, self._timer
+        when = loop.time() + max(0.001, deadline - self.around.clock.now())
+        if timer is not None:
+            if timer.when() <= when + 0.001:
+                return
+            timer.cancel()
+        self._timer = loop.call_at(when, self._timer_fired)
+
+    def _timer_fired(self) -> None:
+        self._timer = None
+        self.want_tick()
+
+    def _synced(self, seq: int) -> None:
+        self.around.guarded(lambda: self.engine.synced(seq))
+        self.want_tick()
+
+    def _changed(self) -> None:
+        engine = self.engine
+        self._moved.set()
+        self.calls.leader_moved(engine.leader)
+        seen = (engine.raftCurrentTerm, engine.leader)
+        if seen != self._seen:
+            self._seen = seen
+            _log.info("term %d: %s", seen[0], _leadership(engine))
+        self.around.on_change()
+
+    def _disk_filled(self, full: bool) -> None:
+        """Without room nothing can be made durable here: neither acks nor votes, so somebody else should lead."""
+        self.disk_full = full
+        self.engine.election.barred = full
+        name, place = self.settings.name, self.settings.data_dir
+        if full:
+            _log.error("disk full: %s acknowledges nothing until there is room in %s", name, place)
+            self.around.guarded(self.engine.election.hand_over)
+        else:
+            _log.warning("there is room on the disk again: %s goes on", name)
+            self.want_tick()
+
+    # -- from the peers --------------------------------------------------------------------------------------------
+    def receive(self, member: str, message: list[Any]) -> None:
+        """One message of a member."""
+        if self._closed:
+            return  # The log takes nothing more.
+        engine = self.engine
+        if message[0] == m.APPEND and self.wal.backlog_bytes > BACKLOG_BYTES:
+            engine.election.heard_leader()  # The disk does not keep up: what is dropped here will be sent again.
+        elif not (engine.receive(member, message) or self.calls.receive(member, message)):
+            _log.warning("%s sent a message of unknown kind %r; is it a newer raftreg?", member, message[0])
+
+    def peer_up(self, member: str) -> None:
+        """A member is connected."""
+        self.engine.guard.peer_up(member)
+        self.want_tick()
+
+    def peer_down(self, member: str) -> None:
+        """A member is not connected any more."""
+        if member in self.engine.guard.up:
+            self.engine.guard.peer_down(member)
+            self.calls.peer_down(member)
+            self.want_tick()
+
+    # -- proposals -------------------------------------------------------------------------------------------------
+    async def propose(self, data: bytes) -> tuple[int, object]:
+        """See `Consensus.propose`."""
+        if self.disk_full:
+            raise Overloaded(f"the disk of {self.settings.name} is full, nothing can be made durable there")
+        future: asyncio.Future[tuple[int, object]] = self.around.loop.create_future()
+        index = self.engine.journal.last + 1
+
+        def committed(result: object, known: bool) -> None:
+            if future.done():
+                return
+            if known:
+                future.set_result((index, result))
+            else:
+                future.set_exception(OutcomeUnknown("leadership was lost before the write was committed"))
+
+        try:
+            self.engine.propose(data, committed)
+        except Fatal as error:
+            self.around.on_fatal(error)
+            raise
+        return await future
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+    async def hand_over(self) -> None:
+        """Give leadership to the best heir, and wait until it has it, for at most two election timeouts."""
+        heir = self.engine.election.hand_over()
+        if heir is None:
+            return
+        _log.info("handing leadership over to %s", heir)
+        try:
+            async with asyncio.timeout(self.settings.election_timeout_max_s * 2):
+                while self.engine.leading:
+                    self._moved.clear()
+                    await self._moved.wait()
+        except TimeoutError:
+            _log.warning("leadership was not taken over in time; the others will elect a leader")
+
+    async def close(self) -> None:
+        """Answer nobody any more, flush the log, end the threads."""
+        self._closed = True
+        await self.calls.stop()
+        if self._timer is not None:
+            self._timer.cancel()
+        await self.wal.close()
+        self._jobs.stop()
+
+
+def _leadership(engine: Engine) -> str:
+    """Who leads, for people."""
+    if engine.leading:
+        return f"{name_of(engine.member_id)} (this node) leads"
+    return "no leader" if engine.leader is None else f"{name_of(engine.leader)} leads"
+
+
+def _later(
+    loop: asyncio.AbstractEventLoop,
+    guarded: Callable[[Callable[[], object]], None],
+    work: Callable[[], object],
+) -> None:
+    loop.call_soon(guarded, work)

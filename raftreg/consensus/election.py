@@ -1,0 +1,184 @@
+"""Elections of our own timing: pre-vote, stickiness, quick reaction to a leader that died, and hand-over.
+
+pysyncobj's timer is off; it campaigns when `start_election` says so, which happens after a majority of the
+voters said in a pre-vote that they would vote for this node (Ongaro 2014, section 9.6), or when the leader
+hands over (section 3.10).
+
+A closed connection to the leader usually means that its process died, so the wait is cut short then. It may
+also be a mere network fault, so the leader's lease is respected even so: nobody votes within `lease_s` of
+having heard the leader.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from raftreg.consensus import messages as m
+
+if TYPE_CHECKING:
+    from raftreg.consensus.engine import Engine
+    from raftreg.consensus.guard import Message
+
+_QUICK_SPREAD_S = 0.015  # voters that lose the leader at once should not campaign at once
+_RETRIES_QUICK = 4
+
+
+@dataclass(slots=True)
+class Transfer:
+    """Leadership on its way to `heir`; given up at `deadline`."""
+
+    heir: str
+    deadline: float
+    told: bool = False
+
+
+class Election:
+    """When to campaign, whom to grant a pre-vote, and handing over."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self.engine = engine
+        self.transfer: Transfer | None = None
+        self.barred = False  # the disk is full: this node could not even record its own vote
+        self.leader_contact = engine.now()  # a restart forgets what it promised: promise it again
+        self.leader_lost = True
+        self.round = 0
+        self.granted: set[str] | None = None
+        self._tries = 0
+        self.deadline = 0.0
+        self._rest()
+
+    def _rest(self) -> None:
+        timing, clock = self.engine.timing, self.engine.world.clock
+        self.deadline = self.engine.now() + clock.uniform(timing.election_min_s, timing.election_max_s)
+
+    def heard_leader(self) -> None:
+        """The leader of the current term spoke."""
+        self.leader_contact = self.engine.now()
+        self.leader_lost = False
+        self.granted = None
+        self._tries = 0
+        self._rest()
+
+    def sticky(self) -> bool:
+        """Whether this node still stands by a leader that it heard."""
+        timing = self.engine.timing
+        loyal_s = timing.lease_s if self.leader_lost else timing.election_min_s
+        return self.engine.now() - self.leader_contact < loyal_s
+
+    def peer_down(self, member: str) -> None:
+        """A connection was closed; if it was the leader's, its process has most likely died."""
+        engine = self.engine
+        if engine.leader != member or engine.leading:
+            return
+        self.leader_lost = True
+        soonest = max(engine.now(), self.leader_contact + engine.timing.lease_s)
+        quick = soonest + engine.world.clock.uniform(0.001, _QUICK_SPREAD_S)
+        self.deadline = min(self.deadline, quick)
+        engine.want_tick()
+
+    def won(self) -> None:
+        """This node became leader."""
+        self.transfer, self.granted = None, None
+        self.leader_contact = self.engine.now()
+
+    # -- campaigning -----------------------------------------------------------------------------------------------
+    def tick(self) -> None:
+        """Begin a pre-vote when nobody leads for too long; watch over a hand-over."""
+        engine = self.engine
+        if engine.leading:
+            self._watch_transfer()
+            return
+        self.transfer = None
+        if engine.now() < self.deadline:
+            return
+        self._rest()
+        if self.leader_lost and self._tries < _RETRIES_QUICK:
+            self._tries += 1
+            self.deadline = engine.now() + engine.world.clock.uniform(0.02, 0.05) * self._tries
+        if self.barred or engine.member_id not in engine.members.voters:
+            return
+        self.round += 1
+        self.granted = {engine.member_id}
+        journal = engine.journal
+        ask = [
+            m.PREVOTE_ASK,
+            self.round,
+            engine.raftCurrentTerm + 1,
+            journal.last,
+            journal.term_at(journal.last),
+        ]
+        for voter in sorted(engine.members.voters - {engine.member_id}):
+            engine.outlet(voter, ask)
+        self._count()
+
+    def _count(self) -> None:
+        if self.granted is not None and self.engine.members.majority(self.granted):
+            self.granted = None
+            self.engine.start_election()
+            self.engine.want_tick()
+
+    def receive(self, member: str, message: "Message") -> bool:
+        """Pre-votes and hand-over. Returns whether the kind was known here."""
+        kind = message[0]
+        if kind == m.PREVOTE_ASK:
+            self._on_prevote_ask(member, message)
+        elif kind == m.PREVOTE:
+            if self.granted is not None and message[1] == self.round:
+                self.granted.add(member)
+                self._count()
+        elif kind == m.TAKE_OVER:
+            self._on_take_over(member, message[1])
+        else:
+            return False
+        return True
+
+    def _on_prevote_ask(self, member: str, message: "Message") -> None:
+        """Whoever is asked answers by log and term, also a learner: it may have been promoted by an entry it lacks."""
+        engine, journal = self.engine, self.engine.journal
+        _, round_, term, last_index, last_term = message
+        if term <= engine.raftCurrentTerm:
+            engine.outlet(member, [m.NEWER_TERM, engine.raftCurrentTerm])
+        elif engine.leading or self.sticky():
+            return
+        elif (last_term, last_index) >= (journal.term_at(journal.last), journal.last):
+            engine.outlet(member, [m.PREVOTE, round_])
+
+    def _on_take_over(self, member: str, term: int) -> None:
+        """The leader hands over to us: campaign at once, past everybody's stickiness."""
+        engine = self.engine
+        chosen = term == engine.raftCurrentTerm and engine.leader == member and not engine.leading
+        if chosen and engine.member_id in engine.members.voters:
+            engine.guard.forced = True
+            engine.start_election()
+            engine.want_tick()
+
+    # -- hand-over -------------------------------------------------------------------------------------------------
+    def hand_over(self) -> str | None:
+        """Begin to hand leadership to the most advanced voter that answers. Returns it, None if there is none.
+
+        No command is taken meanwhile, and no lease is trusted for the rest of this term: the heir's votes ignore it.
+        """
+        engine = self.engine
+        if not engine.leading or self.transfer is not None:
+            return None
+        commit = engine.raftCommitIndex
+        heirs = [
+            voter
+            for voter in engine.members.voters - {engine.member_id}
+            if voter in engine.guard.up and engine.guard.caught_up(voter, commit)
+        ]
+        if not heirs:
+            return None
+        heir = max(heirs, key=lambda voter: (engine.guard.acked_index(voter), voter))
+        engine.reads.distrust_lease()
+        self.transfer = Transfer(heir, engine.now() + engine.timing.election_max_s)
+        engine.want_tick()
+        return heir
+
+    def _watch_transfer(self) -> None:
+        transfer, engine = self.transfer, self.engine
+        if transfer is None:
+            return
+        if engine.now() > transfer.deadline or transfer.heir not in engine.members.voters:
+            self.transfer = None
+        elif not transfer.told and engine.guard.caught_up(transfer.heir, engine.journal.last):
+            transfer.told = engine.outlet(transfer.heir, [m.TAKE_OVER, engine.raftCurrentTerm])

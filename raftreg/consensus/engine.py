@@ -1,0 +1,314 @@
+"""One node's Raft, without IO: pysyncobj's SyncObj driven by our tick, behind our guard, over our journal.
+
+The driver (`raftreg.consensus.node`) calls `receive`, `synced` and `tick`; whatever leaves goes through
+`outlet`. Nothing here waits, opens a socket, starts a thread or reads a clock other than the one it was given.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pysyncobj import SyncObj
+from pysyncobj.node import Node
+
+from raftreg.clock import Clock
+from raftreg.consensus import StateMachine, seams
+from raftreg.consensus.election import Election
+from raftreg.consensus.guard import Guard, Message
+from raftreg.consensus.journal import Journal, Log
+from raftreg.consensus.members import APP
+from raftreg.consensus.reads import Reads
+from raftreg.consensus.serializer import Serializer
+from raftreg.consensus.snapshot import Jobs, Snapshot, SnapshotStore
+from raftreg.consensus.snapshot_transfer import SnapshotTransfers
+from raftreg.errors import Damaged, Fatal, NotLeader, Overloaded
+
+PENDING_BYTES = 64 << 20
+_LEADER = 2  # pysyncobj's number for the role
+
+Committed = Callable[[object, bool], None]
+"""Called once per proposal: (what apply returned, True), or (None, False) when the outcome is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds. `lease_s` is how long a member that heard its leader votes for nobody else, come what may."""
+
+    election_min_s: float = 0.15
+    election_max_s: float = 0.30
+    heartbeat_s: float = 0.045
+    lease_s: float = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What the engine is given to act on the world: one function each, so that a simulation can supply its own."""
+
+    outlet: Callable[[str, Message], bool]
+    clock: Clock
+    jobs: Jobs
+    want_tick: Callable[[], None]
+    want_sync: Callable[[], None]
+    on_change: Callable[[], None]
+
+
+class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
+    """Member ids are strings throughout; pysyncobj's Node objects stay in here and in the guard."""
+
+    def __init__(
+        self,
+        member_id: str,
+        genesis: bytes,
+        log: Log,
+        records: Iterable[bytes],
+        store: SnapshotStore,
+        machine: StateMachine,
+        world: World,
+        timing: Timing | None = None,
+        snapshot_entries: int = 20_000,
+    ) -> None:
+        """Recover: newest snapshot, then the log above it. Raises Damaged or Fatal; nothing is sent yet."""
+        timing = timing or Timing()
+        self.member_id, self.machine, self.world, self.timing = member_id, machine, world, timing
+        self.outlet, self.now = world.outlet, world.clock.now
+        self.want_tick, self.want_sync = world.want_tick, world.want_sync
+        self.shadow = Node(
+            member_id + "~disk"
+        )  # a single voter's disk: votes and acks like a peer, once durable
+        self.pending: dict[int, tuple[int, int, Committed]] = {}  # index -> (term, bytes, callback)
+        self.pending_bytes = 0
+        self._broadcast_last = self._commit_sent = -1
+        self._told_leader: str | None = None
+        self.role_number = 0  # pysyncobj's: follower, candidate, leader
+        snapshot = store.newest()
+        self.journal = Journal(log, records, genesis, snapshot.placed if snapshot else None)
+        self._check_no_gap(store, snapshot)
+        self.members = self.journal.placed.members
+        self.reads, self.election, self.transfers = (
+            Reads(self),
+            Election(self),
+            SnapshotTransfers(self, store),
+        )
+        others = [Node(other) for other in sorted(self.members.voters - {member_id})]
+        conf = seams.configuration(
+            self.journal,
+            heartbeat_s=timing.heartbeat_s,
+            quorum_timeout_s=timing.election_max_s,
+            entries=snapshot_entries,
+            onStateChanged=self._role_changed,
+        )
+        super().__init__(Node(member_id), others, conf, transportClass=self._make_guard)
+        self._poller = seams.NullPoller()
+        self.serializer = self._SyncObj__serializer = Serializer(self, store, world.jobs)
+        self.journal.on_members = self._use_members
+        self._use_members()
+        if snapshot is not None:
+            self._load(snapshot, clear=False)
+            self.serializer.durable_index = snapshot.index
+        self.guard._onNodeConnected(self.shadow)
+
+    def _make_guard(self, engine: Any, self_node: Node, others: list[Node]) -> Guard:
+        self.guard = Guard(self, self_node, others)
+        return self.guard
+
+    def _check_no_gap(self, store: SnapshotStore, snapshot: Snapshot | None) -> None:
+        covered = snapshot.index if snapshot else 0
+        if self.journal.first > covered + 1:
+            what = f"the log begins at entry {self.journal.first}, the newest snapshot ends at {covered}"
+            remedy = "Put the missing snapshot back, or start this node with an empty data directory."
+            raise Damaged(str(store.directory), 0, what, remedy)
+
+    # -- view ------------------------------------------------------------------------------------------------------
+    @property
+    def leading(self) -> bool:
+        """Whether this node holds itself for the leader."""
+        return bool(self._isLeader())
+
+    @property
+    def leader(self) -> str | None:
+        """Member id of the leader that this node follows (itself if it leads)."""
+        node = self._getLeader()
+        return None if node is None else str(node.id)
+
+    @property
+    def settled(self) -> bool:
+        """Whether this leader committed an entry of its own term, so that its commit index is all there is."""
+        return self.leading and self.journal.term_at(self.raftCommitIndex) == self.raftCurrentTerm
+
+    def next_index(self, node: Node) -> int:
+        """The next entry that pysyncobj will send to a member."""
+        return int(self._SyncObj__raftNextIndex.get(node, 0))
+
+    def set_next_index(self, node: Node, index: int) -> None:
+        """Make pysyncobj go on elsewhere."""
+        self._SyncObj__raftNextIndex[node] = index
+
+    def resume_at_match(self, member: str) -> None:
+        """A member reconnected: what was in flight is lost, so go on behind what it is known to have."""
+        node = self.guard.node(member)
+        if self.leading and node in self._SyncObj__raftMatchIndex:
+            match = self._SyncObj__raftMatchIndex[node]
+            self.set_next_index(node, match + 1 if match else self.journal.last + 1)
+            self.want_broadcast()
+
+    def want_broadcast(self) -> None:
+        """Send appends at the next tick, new entries or not."""
+        self._broadcast_last = -1
+        self.want_tick()
+
+    # -- proposals -------------------------------------------------------------------------------------------------
+    def propose(self, data: bytes, committed: Committed) -> None:
+        """Append an entry for the state machine. Raises NotLeader or Overloaded; nothing is appended then."""
+        if not self.leading or self.election.transfer is not None:
+            raise NotLeader("this node does not lead")
+        if self.pending_bytes + len(data) > PENDING_BYTES:
+            raise Overloaded(f"{self.pending_bytes >> 20} MiB of writes wait for the disks of a majority")
+        index, term = self.journal.last + 1, self.raftCurrentTerm
+        self.journal.add(APP + data, index, term)
+        self.pending[index] = (term, len(data), committed)
+        self.pending_bytes += len(data)
+        self.want_tick()
+
+    def _SyncObj__doApplyCommand(self, command: bytes) -> None:  # pysyncobj's name
+        """Apply one committed entry. An exception in the state machine stops the process; no entry is skipped."""
+        index = self.raftLastApplied + 1
+        result: object = None
+        if command[:2] == APP:
+            try:
+                result = self.machine.apply(index, command[2:])
+            except Exception as error:
+                raise Fatal(f"applying entry {index} failed: {error!r}") from error
+        waiting = self.pending.pop(index, None)
+        if waiting is not None:
+            term, size, committed = waiting
+            self.pending_bytes -= size
+            mine = self.journal.term_at(index) == term
+            committed(result if mine else None, mine)
+
+    def _role_changed(self, old: int, new: int) -> None:
+        """pysyncobj calls this in the middle of its work: note it, and raise nothing."""
+        self.role_number = new
+        if new == _LEADER:
+            self.reads.begin_term()
+            self.election.won()
+        if old == _LEADER:
+            self._give_up_pending()
+            self.transfers.stop_sending()
+            self.reads.give_up()
+        self.world.on_change()
+
+    def _give_up_pending(self) -> None:
+        """Leadership is lost: these entries may still be committed by the next leader, or not."""
+        waiting, self.pending, self.pending_bytes = self.pending, {}, 0
+        for _, _, committed in waiting.values():
+            committed(None, False)
+
+    # -- members ---------------------------------------------------------------------------------------------------
+    def _use_members(self) -> None:
+        """The latest member set in the log is another one: show pysyncobj the two sets that follow from it."""
+        members, me, guard = self.journal.placed.members, self.member_id, self.guard
+        known: set[Node] = self._SyncObj__otherNodes | self._SyncObj__readonlyNodes  # type: ignore[has-type]  # untyped
+        before = {node.id for node in known} - {self.shadow.id}
+        self.members = members
+        if self.leading and me not in members.voters:
+            raise Fatal("a leader outside its own member set")
+        self._SyncObj__otherNodes = {guard.node(voter) for voter in members.voters - {me}} or {self.shadow}
+        self._SyncObj__readonlyNodes = {guard.node(learner) for learner in members.learners - {me}}
+        self._enter(self.shadow)
+        for member in (
+            members.all - {me} - before
+        ):  # what an earlier membership left behind is never taken over
+            guard.forget(member)
+            self._enter(guard.node(member))
+        for member in before - members.all:
+            guard.forget(member)
+            self.reads.forget(member)
+            self.transfers.forget(member)
+            self._leave(guard.node(member))
+
+    def _enter(self, node: Node) -> None:
+        self._SyncObj__raftNextIndex[node] = self.journal.last + 1
+        self._SyncObj__raftMatchIndex[node] = 0
+        self._SyncObj__lastResponseTime[node] = seams.monotonic()
+
+    def _leave(self, node: Node) -> None:
+        tables = (
+            self._SyncObj__raftNextIndex,
+            self._SyncObj__raftMatchIndex,
+            self._SyncObj__lastResponseTime,
+        )
+        for table in tables:
+            table.pop(node, None)
+
+    # -- snapshots -------------------------------------------------------------------------------------------------
+    def install(self, snapshot: Snapshot) -> None:
+        """A snapshot from the leader is durable here: it replaces state and log."""
+        self._load(snapshot, clear=True)
+        self.serializer.became_durable()
+        self.world.on_change()
+
+    def _load(self, snapshot: Snapshot, clear: bool) -> None:
+        self.machine.load(snapshot.state)
+        self.journal.base = snapshot.placed
+        if not clear:
+            self.journal.align(snapshot.previous, snapshot.newest)
+        self.serializer.loading = (snapshot.newest, snapshot.previous)
+        self._SyncObj__loadDumpFile(clear)
+        if self.raftLastApplied != snapshot.index:
+            raise Fatal("pysyncobj did not take the snapshot")
+        self._use_members()
+
+    # -- driven from outside ---------------------------------------------------------------------------------------
+    def receive(self, member: str, message: Message) -> bool:
+        """A message of a member or of another node of this cluster. Returns False if its kind is not the engine's."""
+        return (
+            self.guard.receive(member, message)
+            or self.election.receive(member, message)
+            or self.reads.receive(member, message)
+            or self.transfers.receive(member, message)
+        )
+
+    def synced(self, seq: int) -> None:
+        """The log is durable up to record number `seq`."""
+        self.journal.on_synced(seq)
+        self.guard.on_synced(seq)
+
+    def tick(self) -> None:
+        """Do what is due. Call it after messages, proposals and syncs, and at the latest at `next_deadline`."""
+        if self.members.voters == {self.member_id}:
+            self._SyncObj__raftMatchIndex[self.shadow] = self.journal.durable
+            self._SyncObj__lastResponseTime[self.shadow] = seams.monotonic()
+        self.election.tick()
+        self._onTick(0)
+        self.guard.forced = False
+        if self.leading:
+            self._broadcast()
+            self.reads.flush()
+            self.transfers.tick()
+        if self.journal.log.seq > self.journal.log.synced:
+            self.want_sync()
+        if self.leader != self._told_leader:
+            self._told_leader = self.leader
+            self.world.on_change()
+        if self.raftLastApplied < self.raftCommitIndex:
+            self.want_tick()  # pysyncobj applies one bounded slice per tick
+
+    def _broadcast(self) -> None:
+        """New entries go out at once; a commit index that moved alone goes out without asking for an ack."""
+        if self.journal.last != self._broadcast_last:
+            self._broadcast_last = self.journal.last
+            self._SyncObj__sendAppendEntries()
+            self._commit_sent = self.raftCommitIndex
+        elif self.raftCommitIndex > self._commit_sent:
+            self._commit_sent = self.raftCommitIndex
+            self.reads.announce_commit(self.raftCommitIndex)
+
+    def start_election(self) -> None:
+        """Let pysyncobj campaign at this tick."""
+        self._SyncObj__raftElectionDeadline = -1.0
+
+    def next_deadline(self) -> float:
+        """When `tick` must be called at the latest, on the engine's clock."""
+        if self.leading:
+            return self.now() + self.timing.heartbeat_s / 2
+        return self.election.deadline

@@ -1,0 +1,224 @@
+"""A data directory is an identity: one member of one cluster, used by one process at a time.
+
+    lock                 flock of the running process; holds its pid
+    meta                 name, incarnation, count of starts, cluster id, genesis (a checked file)
+    peers                newest process seen of each member (`peer_book`)
+    log/*.wal            the write-ahead log (`wal`)
+    snapshot-<index>     snapshots
+
+The incarnation is 128 random bits, made with the directory and durable before anybody is told of it. An empty
+directory is therefore a new member, never the old one, and has no promises to forget. The count of starts is durable
+before the process says its first hello.
+"""
+
+import fcntl
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from raftreg.clock import Clock
+from raftreg.consensus.disk import Disk, RealDisk, SyncFailed
+from raftreg.consensus.files import explained, read_checked, write_checked
+from raftreg.consensus.hello import PROTOCOL_VERSION, Hello
+from raftreg.consensus.peer_book import PeerBook
+from raftreg.errors import Damaged, StartRefused
+
+META_MAGIC = b"RAFTRMET"
+META_VERSION = 1
+LOG_DIRECTORY = "log"
+REMEDY = (
+    "Without it this node does not know who it is. Move its data directory away and let it come back as a new "
+    "member, which gets everything from the others; if this is the only node, restore a backup"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this node is. `log_begun`: the log was there once, so it must be there now."""
+
+    name: str
+    incarnation: str
+    starts: int
+    cluster_id: str | None = None
+    genesis: bytes | None = None
+    log_begun: bool = False
+
+    @property
+    def member_id(self) -> str:
+        """name.incarnation"""
+        return f"{self.name}.{self.incarnation}"
+
+
+@dataclass(slots=True)
+class DataDir:
+    """An open data directory. `nonce` names this process; `advertise` goes into its hellos."""
+
+    path: Path
+    identity: Identity
+    nonce: str
+    peer_book: PeerBook
+    advertise: dict[str, str] = field(default_factory=dict)
+    _disk: Disk = field(default_factory=RealDisk)
+    _lock: int | None = None
+
+    @property
+    def log_path(self) -> Path:
+        """The directory of the write-ahead log."""
+        return self.path / LOG_DIRECTORY
+
+    def hello(self) -> Hello:
+        """How this process introduces itself, now."""
+        identity = self.identity
+        return Hello(
+            PROTOCOL_VERSION,
+            identity.cluster_id,
+            identity.name,
+            identity.incarnation,
+            self.nonce,
+            identity.starts,
+            dict(self.advertise),
+        )
+
+    def judge_starts(self, hello: Hello) -> str | None:
+        """A refusal if the peer runs on an old copy of its data directory. On the loop's thread only."""
+        return self.peer_book.judge(hello)
+
+    def save_genesis(self, genesis: bytes, cluster_id: str) -> None:
+        """Become a member of a cluster, durably. Blocks. A directory belongs to one cluster for ever."""
+        if self.identity.cluster_id is not None:
+            raise StartRefused(f"{self.path}: belongs to cluster {self.identity.cluster_id} already.")
+        self._save(replace(self.identity, cluster_id=cluster_id, genesis=genesis))
+
+    def log_begins(self) -> None:
+        """From now on a missing log is damage. To be called when the log is open, before anything is promised."""
+        if not self.identity.log_begun:
+            self._save(replace(self.identity, log_begun=True))
+
+    async def close(self) -> None:
+        """Finish writing and let another process have the directory."""
+        await self.peer_book.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _save(self, identity: Identity) -> None:
+        _write_meta(self.path, identity, self._disk)
+        self.identity = identity
+
+
+def open_data_dir(
+    path: Path, name: str, clock: Clock, *, disk: Disk | None = None, exclusive: bool = True
+) -> DataDir:
+    """Make, lock and read the data directory of node `name`, and count this start. Blocks.
+
+    Raises StartRefused (Damaged among it) with one line that says what to do. `exclusive=False` takes no lock, for
+    disks that are not real.
+    """
+    chosen = disk or RealDisk()
+    _make(path, chosen)
+    lock = _lock(path) if exclusive else None
+    try:
+        identity = _read_or_make(path, name, clock, chosen)
+        identity = replace(identity, starts=identity.starts + 1)
+        _write_meta(path, identity, chosen)
+        book = PeerBook(path / "peers", chosen)
+    except SyncFailed as error:
+        _unlock(lock)
+        raise StartRefused(f"{path}: {error}. The disk is failing: replace it.") from error
+    except BaseException:
+        _unlock(lock)
+        raise
+    return DataDir(path, identity, clock.token(16).hex(), book, _disk=chosen, _lock=lock)
+
+
+def _make(path: Path, disk: Disk) -> None:
+    with explained(path, "make the data directory"):
+        if path.exists() and not path.is_dir():
+            raise StartRefused(f"{path}: not a directory. Choose a --data-dir that is one.")
+        disk.make_directory(path)
+        with suppress(PermissionError):  # The parent may belong to somebody else, who made this directory.
+            disk.sync_directory(path.parent)
+
+
+def _lock(path: Path) -> int:
+    """An open file that holds the lock as long as it is open."""
+    with explained(path, "write in the data directory"):
+        handle = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
+        os.close(handle)
+        who = f"pid {holder}" if holder.isdigit() else "a process that is just starting"
+        raise StartRefused(
+            f"{path}: in use by a running node ({who}). Stop it, or choose another --data-dir."
+        ) from None
+    except OSError as error:
+        os.close(handle)
+        raise StartRefused(
+            f"{path}: cannot be locked: {error.strerror}. Choose a --data-dir on a local file system."
+        ) from error
+    with explained(path / "lock", "write"):
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+    return handle
+
+
+def _unlock(lock: int | None) -> None:
+    if lock is not None:
+        os.close(lock)
+
+
+def _read_or_make(path: Path, name: str, clock: Clock, disk: Disk) -> Identity:
+    """The identity before this start."""
+    with explained(path, "read the data directory"):
+        names = disk.listdir(path)
+        log_names = disk.listdir(path / LOG_DIRECTORY) if LOG_DIRECTORY in names else []
+    has_log = any(entry.endswith(".wal") for entry in log_names)
+    meta = path / "meta"
+    try:
+        identity = _decode_meta(meta, disk)
+    except FileNotFoundError:
+        if has_log or "peers" in names or any(entry.startswith("snapshot-") for entry in names):
+            raise StartRefused(
+                f"{meta}: missing, though the node has run on this directory. {REMEDY}."
+            ) from None
+        return Identity(name, clock.token(16).hex(), 0)
+    if identity.name != name:
+        raise StartRefused(
+            f"{path}: belongs to node {identity.name}, not {name}. Give every node its own --data-dir, "
+            f"or start this one with --node {identity.name}."
+        )
+    if identity.log_begun and not has_log:
+        raise StartRefused(f"{path / LOG_DIRECTORY}: the log is missing, though the node had one. {REMEDY}.")
+    if has_log and identity.cluster_id is None:
+        raise StartRefused(f"{path / LOG_DIRECTORY}: a log that is not of this data directory. {REMEDY}.")
+    return identity
+
+
+def _decode_meta(path: Path, disk: Disk) -> Identity:
+    value = read_checked(path, META_MAGIC, META_VERSION, REMEDY, disk=disk)
+    match value:
+        case {
+            "name": str(name),
+            "incarnation": str(incarnation),
+            "starts": int(starts),
+            "cluster_id": str() | None as cluster_id,
+            "genesis": bytes() | None as genesis,
+            "log_begun": bool(log_begun),
+        }:
+            return Identity(name, incarnation, starts, cluster_id, genesis, log_begun)
+    raise Damaged(str(path), 0, "fields that do not belong there", REMEDY)
+
+
+def _write_meta(path: Path, identity: Identity, disk: Disk) -> None:
+    value = {
+        "name": identity.name,
+        "incarnation": identity.incarnation,
+        "starts": identity.starts,
+        "cluster_id": identity.cluster_id,
+        "genesis": identity.genesis,
+        "log_begun": identity.log_begun,
+    }
+    write_checked(path / "meta", META_MAGIC, META_VERSION, value, disk=disk)

@@ -1,0 +1,200 @@
+"""One member of the cluster on real disks and sockets: the `Consensus` that the rest of raftreg uses.
+
+start:   data directory -> (first start: bootstrap) -> log and snapshot -> engine -> listening and dialing
+stop:    hand leadership over -> flush the log -> close connections
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from raftreg.clock import Clock
+from raftreg.consensus import StateMachine, Status
+from raftreg.consensus import messages as m
+from raftreg.consensus.driver import Driver, Surroundings
+from raftreg.consensus.identity import DataDir, open_data_dir
+from raftreg.consensus.members import Members
+from raftreg.consensus.peers import Peers
+from raftreg.consensus.settings import RaftSettings
+from raftreg.consensus.status import starting_status, status_of
+from raftreg.consensus.transport import Transport
+from raftreg.errors import Fatal, NoLeader, NotLeader
+
+__all__ = ["RaftNode", "RaftSettings"]
+
+_log = logging.getLogger(__name__)
+_READ_TIMEOUT_ELECTIONS = 2.0
+_NOT_JOINED = "this node has not joined its cluster yet"
+_STOPPING = "this node is stopping"
+
+Handler = Callable[[str, bytes], Awaitable[bytes]]
+
+
+class RaftNode:
+    """See `raftreg.consensus.Consensus`. `on_fatal` is called when the process has to end."""
+
+    def __init__(
+        self,
+        settings: RaftSettings,
+        machine: StateMachine,
+        clock: Clock,
+        on_fatal: Callable[[BaseException], None],
+    ) -> None:
+        self.settings, self.machine, self.clock, self.on_fatal = settings, machine, clock, on_fatal
+        self.driver: Driver | None = None
+        self._data_dir: DataDir | None = None
+        self._transport: Transport | None = None
+        self._peers: Peers | None = None
+        self._handler: Handler | None = None
+        self._callbacks: list[Callable[[], None]] = []
+        self._stopping = False
+
+    # -- life ------------------------------------------------------------------------------------------------------
+    async def start(self) -> None:
+        """Recover, listen, take part. Raises StartRefused for what an operator must mend."""
+        settings = self.settings
+        self._loop = asyncio.get_running_loop()
+        data_dir = self._data_dir = open_data_dir(settings.data_dir, settings.name, self.clock)
+        self._peers = Peers(
+            settings, data_dir, self._send, self._reset, self._adopt, self._guarded, self.on_fatal
+        )
+        if data_dir.identity.genesis is not None:
+            self._begin(data_dir.identity.genesis)
+        self._transport = Transport(
+            self._peers,
+            self.clock,
+            name=settings.name,
+            listen=settings.listen,
+            addresses=settings.peers,
+            key=settings.cluster_key or b"",
+        )
+        await self._transport.start()
+        if self.driver is None:
+            self._guarded(self._peers.try_genesis)
+
+    async def stop(self) -> None:
+        """Hand over, flush, close. Safe to call twice, and after a start that failed."""
+        if self._stopping:
+            return
+        self._stopping = True
+        self._changed()
+        if self.driver is not None:
+            await self.driver.hand_over()
+            await self.driver.close()
+        if self._transport is not None:
+            await self._transport.stop()
+        if self._data_dir is not None:
+            await self._data_dir.close()
+
+    def _begin(self, genesis: bytes) -> None:
+        """The genesis is known: recover what is on disk and take part."""
+        assert self._data_dir is not None
+        assert self._peers is not None
+        around = Surroundings(
+            loop=self._loop,
+            clock=self.clock,
+            send=self._send,
+            has_room=self._has_room,
+            guarded=self._guarded,
+            on_fatal=self.on_fatal,
+            on_change=self._changed,
+        )
+        member_id = self._data_dir.identity.member_id
+        self.driver = self._peers.driver = Driver(self.settings, member_id, genesis, self.machine, around)
+        self.driver.calls.handler = self._handler
+        self._data_dir.log_begins()
+
+    def _adopt(self, genesis: bytes, made_here: bool) -> None:
+        """First start: store the genesis, pass it on, and say hello anew under the cluster's id.
+
+        Who made it leaves its connections open, so that the genesis arrives; the others come back by themselves.
+        """
+        assert self._data_dir is not None
+        assert self._transport is not None
+        members = Members.decode(genesis)
+        if members is None:
+            raise Fatal("a peer sent a genesis that is none")
+        self._data_dir.save_genesis(genesis, members.cluster_id)
+        connected = self._transport.connected()
+        for member in connected:
+            self._send(member, [m.GENESIS, genesis])
+        self._begin(genesis)
+        if not made_here:
+            for member in connected:
+                self._transport.reset(member)
+
+    def _send(self, member: str, message: list[Any]) -> bool:
+        return self._transport is not None and self._transport.send(member, message)
+
+    def _reset(self, member: str) -> None:
+        if self._transport is not None:
+            self._transport.reset(member)
+
+    def _has_room(self, member: str) -> bool:
+        return self._transport is not None and self._transport.has_room(member)
+
+    def _guarded(self, work: Callable[[], object]) -> None:
+        """Run a piece of work of the loop; whatever it raises ends the process."""
+        try:
+            work()
+        except BaseException as error:
+            self.on_fatal(error)
+
+    def _changed(self) -> None:
+        for callback in self._callbacks:
+            callback()
+
+    # -- Consensus -------------------------------------------------------------------------------------------------
+    async def propose(self, data: bytes) -> tuple[int, object]:
+        """See `Consensus.propose`."""
+        if self.driver is None or self._stopping:
+            raise NotLeader(_NOT_JOINED if self.driver is None else _STOPPING)
+        return await self.driver.propose(data)
+
+    def read_index_now(self) -> int | None:
+        """See `Consensus.read_index_now`."""
+        if self.driver is None or self._stopping:
+            return None
+        engine = self.driver.engine
+        if engine.raftLastApplied < engine.raftCommitIndex or not engine.reads.lease_holds():
+            return None
+        return int(engine.raftLastApplied)
+
+    async def read_index(self, *, confirm: bool = False) -> int:
+        """See `Consensus.read_index`."""
+        timeout_s = self.settings.election_timeout_max_s * _READ_TIMEOUT_ELECTIONS
+        return await self._joined().calls.read_index(confirm, timeout_s)
+
+    async def wait_applied(self, index: int) -> None:
+        """See `Consensus.wait_applied`."""
+        await self._joined().applied.wait(index)
+
+    async def call_leader(self, data: bytes) -> bytes:
+        """See `Consensus.call_leader`."""
+        try:
+            return await self._joined().calls.call(data)
+        except NotLeader as error:
+            raise NoLeader(str(error)) from error
+
+    def serve_calls(self, handler: Handler) -> None:
+        """See `Consensus.serve_calls`."""
+        self._handler = handler
+        if self.driver is not None:
+            self.driver.calls.handler = handler
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """See `Consensus.on_change`."""
+        self._callbacks.append(callback)
+
+    def status(self) -> Status:
+        """See `Consensus.status`."""
+        if self.driver is None or self._transport is None:
+            member_id = self._data_dir.identity.member_id if self._data_dir else self.settings.name
+            return starting_status(self.settings, member_id)
+        return status_of(self.driver.engine, self._transport, self.settings, self.clock)
+
+    def _joined(self) -> Driver:
+        if self.driver is None or self._stopping:
+            raise NoLeader(_NOT_JOINED if self.driver is None else _STOPPING)
+        return self.driver

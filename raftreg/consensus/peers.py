@@ -1,0 +1,116 @@
+"""Who this node talks to: the transport's delegate. Before there is a cluster it bootstraps, afterwards it
+feeds the driver."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from raftreg.consensus import messages as m
+from raftreg.consensus.boot import NOT_ADMITTED, Bootstrap, refusal, refusal_without_cluster
+from raftreg.consensus.driver import Driver
+from raftreg.consensus.hello import Hello
+from raftreg.consensus.identity import DataDir
+from raftreg.consensus.settings import RaftSettings
+from raftreg.errors import StartRefused
+
+_log = logging.getLogger(__name__)
+Work = Callable[[], object]
+
+
+class Peers:
+    """See `raftreg.consensus.transport.Delegate`. `driver` is set once the genesis is known."""
+
+    def __init__(
+        self,
+        settings: RaftSettings,
+        data_dir: DataDir,
+        send: Callable[[str, list[Any]], bool],
+        reset: Callable[[str], None],
+        adopt: Callable[[bytes, bool], None],
+        guarded: Callable[[Work], None],
+        on_fatal: Callable[[BaseException], None],
+    ) -> None:
+        """`adopt` is called with the genesis, and whether this node made it or was told it."""
+        self.settings, self.data_dir = settings, data_dir
+        self.driver: Driver | None = None
+        self._send, self._reset, self._adopt = send, reset, adopt
+        self._guarded, self._on_fatal = guarded, on_fatal
+        self._bootstrap = Bootstrap(settings.name, data_dir.identity.member_id, settings.peers)
+        self._refused_by: set[str] = set()
+        self._admitted = False
+
+    # -- first start -----------------------------------------------------------------------------------------------
+    def try_genesis(self) -> None:
+        """Make the cluster if it is this node's turn and everybody is here."""
+        genesis = self._bootstrap.genesis() if self.driver is None else None
+        if genesis is not None:
+            _log.info("all peers are here: making the cluster")
+            self._adopt(genesis, True)
+        elif self.driver is None:
+            _log.info("first start, waiting for %s", ", ".join(self._bootstrap.missing) or "the genesis")
+
+    # -- delegate of the transport ---------------------------------------------------------------------------------
+    def own_hello(self) -> Hello:
+        """What this node says of itself, anew for each connection."""
+        return self.data_dir.hello()
+
+    def judge(self, hello: Hello) -> str | None:
+        """Whether to talk to a peer: None, or why not."""
+        name = self.settings.name
+        if self.driver is None:
+            return refusal_without_cluster(name, self.settings.peers, hello)
+        why = refusal(self.driver.engine.members, name, hello)
+        if why is None:
+            stale = self.data_dir.judge_starts(hello)
+            why = None if stale is None else NOT_ADMITTED + stale
+        return why
+
+    def connected(self, hello: Hello) -> None:
+        """A peer was let in, and let us in."""
+        self._guarded(lambda: self._connected(hello))
+
+    def _connected(self, hello: Hello) -> None:
+        if self.driver is None:
+            self._bootstrap.met(hello)
+            self.try_genesis()
+        elif hello.cluster_id is None:
+            self._send(hello.member_id, [m.GENESIS, self.data_dir.identity.genesis])
+        else:
+            self._admitted = True
+            self.driver.peer_up(hello.member_id)
+
+    def disconnected(self, member_id: str, refused_by_kernel: bool) -> None:
+        """A connection to a peer ended."""
+        self._guarded(lambda: self._disconnected(member_id))
+
+    def _disconnected(self, member_id: str) -> None:
+        self._bootstrap.lost(member_id)
+        if self.driver is not None and member_id in self.driver.engine.guard.up:
+            self.driver.peer_down(member_id)
+
+    def received(self, member_id: str, message: list[Any]) -> None:
+        """A message of a peer whose hello was accepted."""
+        self._guarded(lambda: self._received(member_id, message))
+
+    def _received(self, member_id: str, message: list[Any]) -> None:
+        if message[0] == m.GENESIS:
+            if self.driver is None:
+                self._adopt(message[1], False)
+            else:
+                self._reset(member_id)  # It met us before we had the genesis: both hellos are needed anew.
+        elif self.driver is not None and member_id in self.driver.engine.guard.up:
+            self.driver.receive(member_id, message)
+
+    def turn_done(self) -> None:
+        """All messages of one read were delivered."""
+        if self.driver is not None:
+            self.driver.want_tick()
+
+    def told_refused(self, name: str, text: str) -> None:
+        """A peer refused this node. When nobody wants it, the process ends with what was said."""
+        if self._admitted or not text.startswith(NOT_ADMITTED):
+            return
+        self._refused_by.add(name)
+        others = len(self.settings.peers) - 1
+        if self.driver is None or 2 * len(self._refused_by) > others:
+            self._on_fatal(StartRefused(f"{name} refused this node: {text[len(NOT_ADMITTED) :]}"))

@@ -1,0 +1,96 @@
+"""Where raftreg touches pysyncobj's insides: nowhere else, and asserted at import.
+
+pysyncobj is pinned exactly. A test compares the source hash of the methods that the adapter leans on, so that
+another version is noticed even if the names still exist.
+"""
+
+from typing import Any
+
+import pysyncobj.syncobj
+from pysyncobj import SyncObj, SyncObjConf
+from pysyncobj.journal import Journal as PysyncobjJournal
+
+ATTRIBUTES = {
+    "_SyncObj__raftElectionDeadline": "written: pysyncobj starts an election only after our pre-vote",
+    "_SyncObj__raftNextIndex": "read and written: an ack never moves it back, a new connection resumes at the match",
+    "_SyncObj__raftMatchIndex": "written: 0 for a member that joins; the durable index of a single voter's disk",
+    "_SyncObj__lastResponseTime": "written: a member that joins, and a single voter's disk, were just heard",
+    "_SyncObj__otherNodes": "written: the voters of the latest member set, less this node",
+    "_SyncObj__readonlyNodes": "written: its learners",
+    "_SyncObj__serializer": "replaced by ours",
+}
+METHODS = {
+    "_SyncObj__doApplyCommand": "overridden: no pickle, our own types of entries",
+    "_SyncObj__sendAppendEntries": "called: one broadcast per tick that appended something",
+    "_SyncObj__loadDumpFile": "overridden and called: the log is aligned with the snapshot first; failure is fatal",
+}
+LEANED_ON = (
+    "_onTick",
+    "_checkCommandsToApply",
+    "_SyncObj__applyLogEntries",
+    "_SyncObj__onMessageReceived",
+    "_SyncObj__onBecomeLeader",
+    "_SyncObj__sendAppendEntries",
+    "_SyncObj__getEntries",
+    "_SyncObj__tryLogCompaction",
+    "_SyncObj__loadDumpFile",
+    "_SyncObj__onNodeConnected",
+    "_SyncObj__onNodeDisconnected",
+    "_SyncObj__setCurrentTerm",
+    "_SyncObj__setState",
+)
+
+_missing = [name for name in (*METHODS, *LEANED_ON) if not hasattr(SyncObj, name)]
+if _missing:
+    raise ImportError(f"pysyncobj lacks {', '.join(_missing)}: raftreg needs exactly pysyncobj 0.3.17")
+
+_create_journal = pysyncobj.syncobj.createJournal
+
+
+def _inject_journal(journal_file: Any = None) -> Any:
+    return journal_file if isinstance(journal_file, PysyncobjJournal) else _create_journal(journal_file)
+
+
+pysyncobj.syncobj.createJournal = _inject_journal
+
+
+class NullPoller:
+    """pysyncobj polls its sockets at the end of each tick; it has none."""
+
+    def poll(self, timeout: float) -> None:
+        """Nothing to poll."""
+
+    def subscribe(self, *_: Any) -> None:
+        """Nothing to subscribe to."""
+
+    def unsubscribe(self, *_: Any) -> None:
+        """Nothing to unsubscribe from."""
+
+
+def monotonic() -> float:
+    """pysyncobj's own clock, by which it judges the response times that we write."""
+    return float(pysyncobj.syncobj.monotonicTime())
+
+
+def configuration(
+    journal: PysyncobjJournal, *, heartbeat_s: float, quorum_timeout_s: float, entries: int, **callbacks: Any
+) -> SyncObjConf:
+    """pysyncobj's settings: everything that it does by itself is off, the election timer is ours."""
+    return SyncObjConf(
+        autoTick=False,
+        journalFile=journal,
+        fullDumpFile=None,
+        dynamicMembershipChange=False,
+        appendEntriesUseBatch=True,
+        appendEntriesBatchSizeBytes=1 << 30,
+        appendEntriesPeriod=heartbeat_s,
+        raftMinTimeout=1e8,
+        raftMaxTimeout=1e8 + 1,
+        connectionTimeout=1e9,
+        leaderFallbackTimeout=quorum_timeout_s,
+        logCompactionMinEntries=entries,
+        logCompactionMinTime=1e12,
+        commandsWaitLeader=False,
+        useFork=False,
+        **callbacks,
+    )

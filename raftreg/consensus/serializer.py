@@ -1,0 +1,92 @@
+"""Stands in for pysyncobj's serializer: snapshots by our own store, off the loop, and sent by `snapshot_transfer`."""
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from pysyncobj.config import SERIALIZER_STATE
+
+from raftreg.consensus.journal import Entry
+from raftreg.consensus.snapshot import Jobs, Snapshot, SnapshotStore
+from raftreg.errors import Fatal, StartRefused
+
+if TYPE_CHECKING:
+    from raftreg.consensus.engine import Engine
+
+_log = logging.getLogger(__name__)
+RETRY_S = 5.0
+
+
+class Serializer:
+    """pysyncobj calls these methods from its tick and when it sends to a member whose entries are gone."""
+
+    def __init__(self, engine: "Engine", store: SnapshotStore, jobs: Jobs) -> None:
+        self.engine = engine
+        self.store = store
+        self.jobs = jobs
+        self.durable_index = 0  # of the newest snapshot that is on disk
+        self.loading: tuple[Entry, Entry] | None = (
+            None  # newest and previous entry of the snapshot being loaded
+        )
+        self._running: int | None = None
+        self._finished: tuple[Any, int] | None = None
+        self._quiet_until = 0.0
+
+    def checkSerializing(self) -> tuple[Any, int | None]:  # pysyncobj's name
+        """State of the snapshot being written, asked at each tick; pysyncobj cuts its log after SUCCESS."""
+        if self._finished is not None:
+            finished, self._finished = self._finished, None
+            return finished
+        if self._running is not None or self.engine.now() < self._quiet_until:
+            return SERIALIZER_STATE.SERIALIZING, self._running
+        return SERIALIZER_STATE.NOT_SERIALIZING, None
+
+    def serialize(self, data: tuple[Any, Entry, Entry, Any], id_: int) -> None:
+        """Copy the state now, encode and write it in another thread."""
+        newest, previous = data[1], data[2]
+        state = self.engine.machine.freeze()
+        placed = self.engine.journal.placed_at(newest[1])
+        self._running = id_
+
+        def write() -> object:
+            self.store.save(Snapshot(newest, previous, placed, state()))
+            return newest[1]
+
+        self.jobs(write, self._written)
+
+    def _written(self, outcome: object) -> None:
+        running, self._running = self._running, None
+        if isinstance(outcome, (OSError, StartRefused)):
+            _log.error("snapshot not written, next try in %.0f s: %s", RETRY_S, outcome)
+            self._quiet_until = self.engine.now() + RETRY_S
+            self._finished = (SERIALIZER_STATE.FAILED, running or 0)
+        elif isinstance(outcome, BaseException):
+            raise outcome
+        else:
+            self._finished = (SERIALIZER_STATE.SUCCESS, running or 0)
+            self.became_durable()
+        self.engine.want_tick()
+
+    def became_durable(self) -> None:
+        """A snapshot was completed (written here or received): the log below the older one may go."""
+        indexes = self.store.indexes()
+        self.durable_index = indexes[0]
+        self.engine.journal.release(indexes[-1])
+
+    def deserialize(self) -> tuple[None, Entry, Entry, list[Any]]:
+        """pysyncobj asks for what it loads; the state machine has its part already."""
+        if self.loading is None:
+            raise Fatal("pysyncobj loads a snapshot that nobody gave it")
+        newest, previous = self.loading
+        return None, newest, previous, []
+
+    def getTransmissionData(self, node: Any) -> tuple[bytes, bool, bool] | None:
+        """Told that a member needs a snapshot: start our own transfer, and let pysyncobj believe it was sent."""
+        self.engine.transfers.begin(node.id)
+        return b"", False, True
+
+    def setTransmissionData(self, data: Any) -> bool:  # pysyncobj's name
+        """Snapshots never arrive this way: `guard` does not deliver such messages."""
+        return False
+
+    def cancelTransmisstion(self, id_: Any) -> None:  # pysyncobj's spelling
+        """pysyncobj calls this at every broadcast for members that are not connected; transfers end by themselves."""

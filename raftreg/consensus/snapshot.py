@@ -1,0 +1,168 @@
+"""Snapshots on disk: one checksummed file each, written beside the log by another thread; two are kept.
+
+    snapshot-<index, 20 digits>  magic, then chunks: length (4 bytes) + CRC32C (4 bytes) + data; an empty one ends it
+    first chunk                  msgpack [version, cluster id, newest entry, previous entry, [term, index, members]]
+    the others                   the state machine's bytes, 1 MiB each
+
+The file holds nothing that is special to the node that wrote it, so it is sent to other members as it is. A
+snapshot without a member set is refused. Damage is never papered over: it is reported with file and offset.
+"""
+
+import os
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import google_crc32c
+import msgpack
+
+from raftreg.consensus.files import sync_directory, write_atomically
+from raftreg.consensus.journal import Entry, Placed
+from raftreg.consensus.members import Members
+from raftreg.errors import Damaged
+
+_MAGIC = b"raftreg-snapshot\x01\n"
+_CHUNK_HEADER = struct.Struct("<II")
+_CHUNK_BYTES = 1 << 20
+_VERSION = 1
+_PREFIX = "snapshot-"
+_REMEDY = (
+    "Move the file away if an older snapshot is beside it, or start this node with an empty data directory."
+)
+KEPT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state after `newest` was applied. `previous` is the entry before it, `placed` the member set at `newest`."""
+
+    newest: Entry
+    previous: Entry
+    placed: Placed
+    state: bytes
+
+    @property
+    def index(self) -> int:
+        """Raft index of the last entry that is in the state."""
+        return self.newest[1]
+
+
+def encode(cluster_id: str, snapshot: Snapshot) -> bytes:
+    """The bytes of a snapshot file."""
+    placed = snapshot.placed
+    head = [
+        _VERSION,
+        cluster_id,
+        list(snapshot.newest),
+        list(snapshot.previous),
+        [placed.term, placed.index, placed.members.encode()],
+    ]
+    parts = [_MAGIC, *_chunk(msgpack.packb(head))]
+    view = memoryview(snapshot.state)
+    for start in range(0, len(view), _CHUNK_BYTES):
+        parts += _chunk(bytes(view[start : start + _CHUNK_BYTES]))
+    parts += _chunk(b"")
+    return b"".join(parts)
+
+
+def _chunk(data: bytes) -> tuple[bytes, bytes]:
+    return _CHUNK_HEADER.pack(len(data), google_crc32c.value(data)), data
+
+
+def decode(path: str, cluster_id: str, blob: bytes) -> Snapshot:
+    """The snapshot in a file's bytes. Raises Damaged with the offset of what is wrong."""
+    chunks = list(_chunks(path, blob))
+    if not chunks:
+        raise Damaged(path, len(_MAGIC), "a snapshot without a head", _REMEDY)
+    try:
+        version, cluster, newest, previous, (term, index, members) = msgpack.unpackb(chunks[0])
+        decoded = Members.decode(members)
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        raise Damaged(path, len(_MAGIC), f"an unreadable head ({error})", _REMEDY) from error
+    if version != _VERSION or decoded is None:
+        raise Damaged(path, len(_MAGIC), f"a head of format {version}, or without a member set", _REMEDY)
+    if cluster != cluster_id:
+        raise Damaged(path, len(_MAGIC), f"a snapshot of cluster {cluster}, not {cluster_id}", _REMEDY)
+    return Snapshot(tuple(newest), tuple(previous), Placed(term, index, decoded), b"".join(chunks[1:]))
+
+
+def _chunks(path: str, blob: bytes) -> Iterator[bytes]:
+    if blob[: len(_MAGIC)] != _MAGIC:
+        raise Damaged(path, 0, "not the beginning of a snapshot", _REMEDY)
+    offset, view = len(_MAGIC), memoryview(blob)
+    while True:
+        if offset + _CHUNK_HEADER.size > len(blob):
+            raise Damaged(path, offset, "the file ends too early", _REMEDY)
+        length, checksum = _CHUNK_HEADER.unpack_from(blob, offset)
+        data = bytes(view[offset + _CHUNK_HEADER.size : offset + _CHUNK_HEADER.size + length])
+        if len(data) != length or google_crc32c.value(data) != checksum:
+            raise Damaged(path, offset, "a wrong checksum", _REMEDY)
+        offset += _CHUNK_HEADER.size + length
+        if not length:
+            break
+        yield data
+    if offset != len(blob):
+        raise Damaged(path, offset, "bytes after the end", _REMEDY)
+
+
+def snapshot_term(path: Path) -> int:
+    """Term of the newest entry in a snapshot file, from its first chunk. Raises Damaged."""
+    with path.open("rb") as file:
+        beginning = file.read(len(_MAGIC) + _CHUNK_HEADER.size)
+        length, checksum = _CHUNK_HEADER.unpack_from(beginning, len(_MAGIC))
+        head = file.read(min(length, _CHUNK_BYTES * 16))
+    if google_crc32c.value(head) != checksum:
+        raise Damaged(str(path), len(_MAGIC), "a wrong checksum", _REMEDY)
+    return int(msgpack.unpackb(head)[2][2])
+
+
+class SnapshotStore:
+    """The snapshots of one data directory. Methods that write are called in a worker thread, one at a time."""
+
+    def __init__(self, directory: Path, cluster_id: str) -> None:
+        self.directory = directory
+        self.cluster_id = cluster_id
+
+    def indexes(self) -> list[int]:
+        """Raft indexes of the snapshots on disk, newest first."""
+        names = (path.name for path in self.directory.glob(_PREFIX + "*"))
+        return sorted((int(n[len(_PREFIX) :]) for n in names if n[len(_PREFIX) :].isdigit()), reverse=True)
+
+    def path(self, index: int) -> Path:
+        """Where the snapshot at a Raft index is."""
+        return self.directory / f"{_PREFIX}{index:020d}"
+
+    def newest(self) -> Snapshot | None:
+        """The newest snapshot, checked; None if there is none. Raises Damaged."""
+        indexes = self.indexes()
+        if not indexes:
+            return None
+        path = self.path(indexes[0])
+        return decode(str(path), self.cluster_id, path.read_bytes())
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Make a snapshot durable under its name, then drop all but the newest two."""
+        write_atomically(self.path(snapshot.index), encode(self.cluster_id, snapshot))
+        self._prune()
+
+    def adopt(self, received: Path) -> Snapshot:
+        """Check a file received from another member, make it durable and give it its name."""
+        snapshot = decode(str(received), self.cluster_id, received.read_bytes())
+        descriptor = os.open(received, os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        received.replace(self.path(snapshot.index))
+        sync_directory(self.directory)
+        self._prune()
+        return snapshot
+
+    def _prune(self) -> None:
+        for index in self.indexes()[KEPT:]:
+            self.path(index).unlink()
+
+
+Jobs = Callable[[Callable[[], object], Callable[[object], None]], None]
+"""Runs work in another thread and calls back on the loop with its result, or with the exception that it raised."""

@@ -1,0 +1,220 @@
+"""Sending snapshots to members whose entries are gone from the log: in chunks, resumable, with a window.
+
+The leader sends an empty chunk first; the member answers how much of that snapshot it has, and so after each chunk. At
+most WINDOW_BYTES are under way, so that a member that catches up starves nobody. The complete file is checked and made
+durable in another thread before it replaces anything; what the member has already is confirmed without being sent.
+"""
+
+import logging
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import google_crc32c
+
+from raftreg.consensus import messages as m
+from raftreg.consensus.snapshot import Snapshot, SnapshotStore, snapshot_term
+from raftreg.errors import StartRefused
+
+if TYPE_CHECKING:
+    from raftreg.consensus.engine import Engine
+    from raftreg.consensus.guard import Message
+
+_log = logging.getLogger(__name__)
+CHUNK_BYTES = 256 << 10
+WINDOW_BYTES = 1 << 20
+STALLED_S = 1.0
+SIZE_MAX = 1 << 40
+
+
+@dataclass(slots=True)
+class Sending:
+    """A snapshot on its way to one member. The descriptor stays good when the file is pruned meanwhile."""
+
+    descriptor: int
+    index: int
+    term: int
+    size: int
+    acked: int = 0
+    sent: int = 0
+    probed: bool = False
+    progress_at: float = 0.0
+
+
+@dataclass(slots=True)
+class Receiving:
+    """A snapshot that arrives. `complete` while it is being checked in the other thread."""
+
+    descriptor: int
+    index: int
+    term: int
+    size: int
+    have: int = 0
+    complete: bool = False
+
+    def is_for(self, index: int, term: int, size: int) -> bool:
+        """Whether a chunk belongs to this one."""
+        return (self.index, self.term, self.size) == (index, term, size)
+
+
+class SnapshotTransfers:
+    """Both ends of all transfers of one node."""
+
+    def __init__(self, engine: "Engine", store: SnapshotStore) -> None:
+        self.engine = engine
+        self.store = store
+        self.active: dict[str, Sending] = {}
+        self.receiving: Receiving | None = None
+
+    # -- the leader's end ------------------------------------------------------------------------------------------
+    def begin(self, member: str) -> None:
+        """A member needs the newest snapshot; nothing happens if it is being sent already."""
+        if member in self.active:
+            return
+        index = self.store.indexes()[0]
+        path = self.store.path(index)
+        term = snapshot_term(path)
+        descriptor = os.open(path, os.O_RDONLY)
+        size = os.fstat(descriptor).st_size
+        _log.info("sending snapshot %d (%d KiB) to %s", index, size >> 10, member)
+        sending = self.active[member] = Sending(descriptor, index, term, size, progress_at=self.engine.now())
+        self._send(member, sending, b"")
+
+    def _send(self, member: str, sending: Sending, data: bytes) -> bool:
+        snapshot = (sending.index, sending.term, sending.size, sending.sent)
+        message = [m.SNAPSHOT, self.engine.raftCurrentTerm, *snapshot, google_crc32c.value(data), data]
+        return self.engine.outlet(member, message)
+
+    def _pump(self, member: str, sending: Sending) -> None:
+        while sending.sent < sending.size and sending.sent - sending.acked < WINDOW_BYTES:
+            data = os.pread(sending.descriptor, CHUNK_BYTES, sending.sent)
+            if not self._send(member, sending, data):
+                return
+            sending.sent += len(data)
+
+    def acked(self, member: str, following: int) -> None:
+        """A member acked entries below `following`: its transfer is done if the snapshot is among them."""
+        sending = self.active.get(member)
+        if sending is not None and following > sending.index:
+            self.forget(member)
+            self.engine.want_broadcast()
+
+    def forget(self, member: str) -> None:
+        """End the transfer to a member."""
+        sending = self.active.pop(member, None)
+        if sending is not None:
+            os.close(sending.descriptor)
+
+    def stop_sending(self) -> None:
+        """This node leads no more."""
+        for member in list(self.active):
+            self.forget(member)
+
+    def tick(self) -> None:
+        """Go back to what was acked where nothing moved for too long."""
+        now = self.engine.now()
+        for member, sending in self.active.items():
+            if now - sending.progress_at > STALLED_S:
+                sending.progress_at, sending.sent, sending.probed = now, sending.acked, False
+                self._send(member, sending, b"")
+
+    def _on_chunk_ack(self, member: str, message: "Message") -> None:
+        _, term, index, index_term, have = message
+        engine, sending = self.engine, self.active.get(member)
+        if term != engine.raftCurrentTerm or not engine.leading:
+            return
+        engine.guard.heard(member)
+        if sending is None or (sending.index, sending.term) != (index, index_term):
+            return
+        if have != sending.acked:
+            sending.progress_at = engine.now()
+        sending.acked = have
+        if not sending.probed or sending.sent < have:
+            sending.probed, sending.sent = True, have
+        self._pump(member, sending)
+
+    # -- the member's end ------------------------------------------------------------------------------------------
+    def receive(self, member: str, message: "Message") -> bool:
+        """Chunks and their acks. Returns whether the kind was known here."""
+        if message[0] == m.SNAPSHOT:
+            self._on_chunk(member, message)
+        elif message[0] == m.CHUNK_ACK:
+            self._on_chunk_ack(member, message)
+        else:
+            return False
+        return True
+
+    def _on_chunk(self, member: str, message: "Message") -> None:
+        _, term, index, index_term, size, offset, checksum, data = message
+        engine = self.engine
+        if term < engine.raftCurrentTerm:
+            engine.outlet(member, [m.NEWER_TERM, engine.raftCurrentTerm])
+            return
+        if term > engine.raftCurrentTerm:
+            engine.guard.step_down(engine.guard.node(member), term)
+        engine.election.heard_leader()
+        if not self._needed(index, index_term):
+            engine.guard.confirm_snapshot(member, index)
+            return
+        receiving = self._receiving_of(index, index_term, size)
+        if receiving is None:
+            return
+        if (
+            data
+            and offset == receiving.have
+            and not receiving.complete
+            and google_crc32c.value(data) == checksum
+        ):
+            self._store(receiving, data)
+        engine.outlet(member, [m.CHUNK_ACK, term, index, index_term, receiving.have])
+
+    def _needed(self, index: int, term: int) -> bool:
+        return index > self.engine.raftLastApplied and self.engine.journal.term_at(index) != term
+
+    def _receiving_of(self, index: int, term: int, size: int) -> Receiving | None:
+        current = self.receiving
+        if current is not None and current.is_for(index, term, size):
+            return current
+        if (current is not None and current.complete) or not 0 < size <= SIZE_MAX:
+            return None
+        self._discard()
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        _log.info("receiving snapshot %d (%d KiB)", index, size >> 10)
+        self.receiving = Receiving(descriptor, index, term, size)
+        return self.receiving
+
+    @property
+    def _path(self) -> str:
+        return str(self.store.directory / "receiving")
+
+    def _store(self, receiving: Receiving, data: bytes) -> None:
+        try:
+            written = os.pwrite(receiving.descriptor, data, receiving.have)
+        except OSError as error:
+            _log.error("cannot store a snapshot that arrives: %s", error)
+            return
+        receiving.have += written
+        if receiving.have >= receiving.size:
+            receiving.complete = True
+            self.engine.world.jobs(
+                lambda: self.store.adopt(self.store.directory / "receiving"), self._checked
+            )
+
+    def _checked(self, outcome: object) -> None:
+        self._discard()
+        engine = self.engine
+        if isinstance(outcome, (StartRefused, OSError)):
+            _log.error("a received snapshot is unusable, it will be sent again: %s", outcome)
+        elif isinstance(outcome, BaseException):
+            raise outcome
+        elif isinstance(outcome, Snapshot) and self._needed(outcome.index, outcome.newest[2]):
+            engine.install(outcome)
+            _log.info("installed snapshot %d", outcome.index)
+        if isinstance(outcome, Snapshot) and engine.leader is not None and not engine.leading:
+            engine.guard.confirm_snapshot(engine.leader, outcome.index)
+        engine.want_tick()
+
+    def _discard(self) -> None:
+        if self.receiving is not None:
+            os.close(self.receiving.descriptor)
+            self.receiving = None

@@ -1,0 +1,94 @@
+"""What a node tells about itself and its peers."""
+
+from typing import TYPE_CHECKING
+
+from raftreg.clock import Clock
+from raftreg.consensus import PeerStatus, Role, Status
+from raftreg.consensus.members import name_of
+
+if TYPE_CHECKING:
+    from raftreg.consensus.engine import Engine
+    from raftreg.consensus.settings import RaftSettings
+    from raftreg.consensus.transport import Transport
+
+_ROLES: tuple[Role, ...] = ("follower", "candidate", "leader")  # pysyncobj's numbers 0, 1, 2
+
+
+def address_text(address: tuple[str, int] | None) -> str:
+    """host:port, with brackets around an IPv6 host; "" if unknown."""
+    if address is None:
+        return ""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def starting_status(settings: "RaftSettings", member_id: str) -> Status:
+    """The view of a node that has no cluster yet."""
+    peers = tuple(
+        PeerStatus("", name, address_text(address), True, False, None)
+        for name, address in sorted(settings.peers.items())
+    )
+    return Status(
+        id=member_id,
+        name=settings.name,
+        role="starting",
+        term=0,
+        leader_id=None,
+        leader_name=None,
+        leader_address=None,
+        commit_index=0,
+        applied_index=0,
+        last_index=0,
+        durable_index=0,
+        snapshot_index=0,
+        cluster_id="",
+        leader_contact_s=0.0,
+        peers=peers,
+    )
+
+
+def status_of(engine: "Engine", transport: "Transport", settings: "RaftSettings", clock: Clock) -> Status:
+    """The view of a running member."""
+    now = clock.now()
+    contact_s = 0.0 if engine.leading else now - engine.election.leader_contact
+    # One that was silent for longer than it takes to elect another may still lead, but nobody knows.
+    leader = engine.leader if contact_s <= 2 * settings.election_timeout_max_s else None
+    leader_name = None if leader is None else name_of(leader)
+    return Status(
+        id=engine.member_id,
+        name=settings.name,
+        role="leader" if engine.leading else _ROLES[engine.role_number],
+        term=engine.raftCurrentTerm,
+        leader_id=leader,
+        leader_name=leader_name,
+        leader_address=None if leader_name is None else address_text(settings.peers.get(leader_name)),
+        commit_index=engine.raftCommitIndex,
+        applied_index=engine.raftLastApplied,
+        last_index=engine.journal.last,
+        durable_index=engine.journal.durable,
+        snapshot_index=engine.serializer.durable_index,
+        cluster_id=engine.members.cluster_id,
+        leader_contact_s=contact_s,
+        peers=_peers(engine, transport, settings, now),
+    )
+
+
+def _peers(
+    engine: "Engine", transport: "Transport", settings: "RaftSettings", now: float
+) -> tuple[PeerStatus, ...]:
+    found = []
+    for member in sorted(engine.members.all):
+        name = name_of(member)
+        me = member == engine.member_id
+        heard = now if me else transport.last_heard(member)
+        found.append(
+            PeerStatus(
+                id=member,
+                name=name,
+                address=address_text(settings.peers.get(name)),
+                voter=member in engine.members.voters,
+                connected=me or member in engine.guard.up,
+                last_contact_s=None if heard is None else max(0.0, now - heard),
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,61 @@
+"""Where blocking disk work runs: one job at a time, in the order of submission."""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Writer(Protocol):
+    """Runs jobs that may block. The simulation has one that runs them on its own loop, later."""
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Called once, before the first job."""
+        ...
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Run `job` after all earlier ones. The job reports by itself and does not raise."""
+        ...
+
+    async def stop(self) -> None:
+        """Return when all jobs are done."""
+        ...
+
+
+class ThreadWriter:
+    """One daemon thread and a queue."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._stopped: asyncio.Future[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the thread."""
+        self._loop = loop
+        self._stopped = loop.create_future()
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Hand the job to the thread."""
+        self._jobs.put(job)
+
+    async def stop(self) -> None:
+        """Let the thread finish its jobs and end."""
+        if self._stopped is None or self._thread is None:
+            return
+        self._jobs.put(None)
+        await self._stopped
+        self._thread.join()
+
+    def _run(self) -> None:
+        get = self._jobs.get
+        while (job := get()) is not None:
+            job()
+        assert self._loop is not None
+        assert self._stopped is not None
+        self._loop.call_soon_threadsafe(self._stopped.set_result, None)

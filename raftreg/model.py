@@ -1,0 +1,115 @@
+"""The nouns of the registry: frozen records, replaced as a whole, never changed in place.
+
+Mappings inside records are treated as immutable too. Field names are Python's; Consul's JSON names live in
+`raftreg.api` alone. `create_index` and `modify_index` count commands (see `raftreg.state`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Status = Literal["passing", "warning", "critical"]
+SERF_HEALTH = "serfHealth"  # the check id by which the cluster says whether a node is alive
+SERVER_SERVICE = "consul"  # the service under which raftreg's own nodes are found, as clients expect
+HTTP_META = "http"  # the key in the meta of that service under which a node tells where its HTTP API is
+
+
+@dataclass(frozen=True, slots=True)
+class KVEntry:
+    """One key. `flags` is an unsigned 64 bit number that means something to clients only."""
+
+    key: str
+    value: bytes
+    flags: int
+    lock_index: int
+    session: str | None
+    create_index: int
+    modify_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A host. Names compare without regard to case."""
+
+    name: str
+    id: str  # a UUID, or "" if the registrar gave none
+    address: str
+    tagged_addresses: Mapping[str, str] | None = None
+    meta: Mapping[str, str] | None = None
+    create_index: int = 0
+    modify_index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """DNS SRV weights by state."""
+
+    passing: int = 1
+    warning: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One instance of a service on a node; `id` is unique on that node.
+
+    `extra` keeps what raftreg stores and gives back but does not act on (Kind, Proxy, Connect, ...), in the JSON
+    shape of the API. `None` for tags, meta or tagged_addresses means that the registrar did not give them: answers tell
+    null from empty.
+    """
+
+    node: str
+    id: str
+    name: str
+    tags: tuple[str, ...] | None = None
+    address: str = ""
+    port: int = 0
+    tagged_addresses: Mapping[str, Mapping[str, object]] | None = None
+    meta: Mapping[str, str] | None = None
+    weights: Weights = field(default_factory=Weights)
+    enable_tag_override: bool = False
+    extra: Mapping[str, object] | None = None
+    create_index: int = 0
+    modify_index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """How the status of a check is found out. Durations in seconds; 0 means not given.
+
+    `kind` is ttl, http, tcp, udp, grpc, script or alias. `options` keeps the rest of the definition in the JSON shape
+    of the API (HTTP, Method, Header, Body, TCP, Args, TLSSkipVerify, AliasNode, AliasService, ...).
+    """
+
+    kind: str
+    ttl_s: float = 0.0
+    interval_s: float = 0.0
+    timeout_s: float = 0.0
+    deregister_after_s: float = 0.0
+    success_before_passing: int = 0
+    failures_before_critical: int = 0
+    options: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A health check of a node (service_id "") or of one service on it; `id` is unique on that node.
+
+    `status` is one of passing, warning, critical, but the catalog stores any text that a registrar gives.
+    `definition` is what a catalog registration gave as Definition (JSON shape); `probe` is how raftreg finds the status
+    out itself, for checks that came through the agent API.
+    """
+
+    node: str
+    id: str
+    name: str
+    status: str = "critical"
+    notes: str = ""
+    output: str = ""
+    service_id: str = ""
+    service_name: str = ""
+    service_tags: tuple[str, ...] | None = None
+    type: str = ""
+    definition: Mapping[str, object] | None = None
+    probe: Probe | None = None
+    create_index: int = 0
+    modify_index: int = 0

@@ -1,0 +1,27 @@
+"""The node as its front doors see it: one door for writes, one for reads. Here state and consensus meet, nowhere else.
+
+What is guaranteed
+    * A `write` that returned is on disk at a majority and was applied on this node; it was applied once, however
+      often it had to be proposed (same request id until the write timeout). `NoLeader` and `Overloaded` mean that
+      nothing happened, `OutcomeUnknown` that it may have.
+    * A `read` in mode default or consistent sees every write that was acknowledged anywhere before it began
+      (default: while clocks drift by less than the lease's margin). A stale read answers at once from the local
+      copy.
+    * A blocking read returns as soon as the index of what it asked for is above the one it named, and is not
+      woken by anything that the state's topics tell apart from it.
+What is not
+    * Fairness between writers, and order between writes that were in flight at the same time.
+    * `tell_leader` is at-least-once: a handler may see the same message twice when the leader changes meanwhile.
+
+One data flow: write -> batch of one loop turn -> consensus (here or at the leader) -> Replica.apply -> watch ->
+waiters and the writer's future. Reads: read index -> wait until applied -> query on the local state -> wait for a
+topic, again. Spec: Ongaro, "Consensus: Bridging Theory and Practice" (2014), 6.3 (exactly-once by request ids)
+and 6.4 (read index, lease).
+"""
+
+from raftreg.consensus import PeerStatus, Status
+from raftreg.registry.answers import Answer, Encodings, ReadOptions
+from raftreg.registry.registry import Registry
+from raftreg.registry.replica import EVERYTHING, Replica
+
+__all__ = ["EVERYTHING", "Answer", "Encodings", "PeerStatus", "ReadOptions", "Registry", "Replica", "Status"]

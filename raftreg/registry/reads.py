@@ -1,0 +1,194 @@
+"""The read path, and the only place of raftreg that waits for a change of the state.
+
+How fresh the local copy must be is settled first (`_catch_up`), then the query runs on it, then, for a blocking
+read, it waits for a topic of the query and runs again. A blocking read that was woken answers from the local
+copy: what woke it was applied here, and indexes only grow. One whose time ran out makes sure again, so that
+"nothing changed" is not the word of a node that was cut off.
+"""
+
+import asyncio
+from typing import Any, TypeVar
+
+from raftreg.clock import Clock
+from raftreg.consensus import Consensus
+from raftreg.errors import NoLeader, Refused
+from raftreg.registry.answers import Answer, CurrentAnswers, Encodings, ReadOptions
+from raftreg.registry.changes import LeaderChanges
+from raftreg.registry.replica import EVERY_COMMAND, EVERYTHING, Replica
+from raftreg.registry.sharing import copy_error
+from raftreg.state import Found, Query
+from raftreg.watch import Waiter
+
+T = TypeVar("T")
+
+_CONTACT_AGE_S = 0.005  # how long one look at the leader's last contact serves stale reads
+_CONTACT_MS_MAX = 2**31 - 1
+
+
+class Reader:
+    """Answers queries from the local copy, as fresh as was asked for."""
+
+    def __init__(
+        self, consensus: Consensus, replica: Replica, changes: LeaderChanges, clock: Clock, timeout_s: float
+    ) -> None:
+        self._consensus = consensus
+        self._state = replica.state
+        self._watch = replica.watch
+        self._changes = changes
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._answers = CurrentAnswers(replica.state)
+        self._joining: dict[
+            bool, list[asyncio.Future[None]]
+        ] = {}  # confirm -> who waits for the next read index
+        self._rounds: set[asyncio.Task[None]] = set()
+        self._contact: tuple[float, bool, float] = (float("-inf"), False, 0.0)
+        self._stopping = False
+        replica.on_topics(lambda topics: self._answers.forget() if EVERYTHING in topics else None)
+
+    def find(self, query: "Query[T]") -> Found[T]:
+        """The result of the query on the local copy as it is."""
+        return self._answers.find(query)[0]
+
+    async def read(self, query: "Query[T]", options: ReadOptions) -> Answer[T]:
+        """See `Registry.read`."""
+        if options.min_index > self._state.index:
+            await self._wait_for_index(options.min_index)
+        stale = options.mode == "stale" and self._fresh_enough(options.max_stale_s)
+        confirm = options.mode == "consistent"
+        while True:
+            leased = not stale and await self._catch_up(confirm)
+            found, encodings = self._answers.find(query)
+            # A process that was paused between the look at its lease and the answer must not trust it.
+            if not leased or self._consensus.read_index_now() is not None:
+                break
+        if options.index > 0 and found.index <= options.index:
+            found, encodings = await self._block(query, options)
+            if found.index <= options.index and not stale and not self._stopping:
+                await self._catch_up(confirm)
+                found, encodings = self._answers.find(query)
+        return self._answer(found, encodings, stale)
+
+    def stop_waiting(self) -> None:
+        """Let every blocking read return now, and every later one at once."""
+        self._stopping = True
+        self._watch.notify_all()
+
+    def _answer(self, found: Found[T], encodings: Encodings, stale: bool) -> Answer[T]:
+        if not stale:
+            return Answer(found.index, found.value, True, 0, encodings)
+        known, contact_s = self._leader_contact()
+        last_contact_ms = min(int(min(contact_s, 1e9) * 1000), _CONTACT_MS_MAX)
+        return Answer(found.index, found.value, known, last_contact_ms, encodings)
+
+    async def _block(self, query: "Query[T]", options: ReadOptions) -> tuple[Found[T], Encodings]:
+        """Wait until the index of the query is above `options.index` or the time is over; what the query finds then."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + options.wait_s
+        topics = query.topics()
+        while True:
+            waiter = self._watch.register(topics)
+            try:
+                found, encodings = self._answers.find(query)
+                if found.index > options.index or self._stopping:
+                    return found, encodings
+                if not await self._woken(waiter, deadline):
+                    return self._answers.find(query)
+            finally:
+                self._watch.remove(waiter)
+
+    async def _woken(self, waiter: Waiter, deadline: float) -> bool:
+        """Whether the waiter was woken before the deadline (of the loop's clock)."""
+        timer = asyncio.get_running_loop().call_at(deadline, _expire, waiter.future)
+        try:
+            await waiter.future
+        except TimeoutError:
+            return False
+        finally:
+            timer.cancel()
+        return True
+
+    async def _wait_for_index(self, index: int) -> None:
+        """Return once the state has applied that many commands; Refused (500) if that takes too long."""
+        deadline = asyncio.get_running_loop().time() + self._timeout_s
+        while self._state.index < index and not self._stopping:
+            waiter = self._watch.register((EVERY_COMMAND,))
+            try:
+                if not await self._woken(waiter, deadline):
+                    at = self._state.index
+                    raise Refused(500, f"min-index {index} was not reached in time: this node is at {at}")
+            finally:
+                self._watch.remove(waiter)
+
+    def _fresh_enough(self, max_stale_s: float | None) -> bool:
+        """Whether the leader was heard recently enough for a stale read with this bound."""
+        if max_stale_s is None:
+            return True
+        known, contact_s = self._leader_contact()
+        return known and contact_s <= max_stale_s
+
+    def _leader_contact(self) -> tuple[bool, float]:
+        """Whether a leader is known, and seconds since it was heard; at most a few milliseconds old."""
+        now = self._clock.now()
+        seen, known, contact_s = self._contact
+        if now - seen > _CONTACT_AGE_S:
+            status = self._consensus.status()
+            known, contact_s = status.leader_name is not None, status.leader_contact_s
+            self._contact = now, known, contact_s
+        return known, contact_s
+
+    async def _catch_up(self, confirm: bool) -> bool:
+        """Return when the local copy holds all that was acknowledged before the call; True if by this node's lease.
+
+        Raises NoLeader if no leader can say within the timeout. All calls of one turn of the loop share one read
+        index: it is asked for only after the last of them joined.
+        """
+        if not confirm and self._consensus.read_index_now() is not None:
+            return True
+        loop = asyncio.get_running_loop()
+        waiters = self._joining.get(confirm)
+        if waiters is None:
+            waiters = self._joining[confirm] = []
+            loop.call_soon(self._begin_round, confirm)
+        waiter: asyncio.Future[None] = loop.create_future()
+        waiters.append(waiter)
+        await waiter
+        return False
+
+    def _begin_round(self, confirm: bool) -> None:
+        waiters = self._joining.pop(confirm)
+        task = asyncio.get_running_loop().create_task(self._round(confirm, waiters))
+        self._rounds.add(task)
+        task.add_done_callback(self._rounds.discard)
+
+    async def _round(self, confirm: bool, waiters: list[asyncio.Future[None]]) -> None:
+        """One read index for all the waiters, asked for until there is one or the time is over."""
+        error: Exception | None = None
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._read_index(confirm)
+        except TimeoutError:
+            error = NoLeader(f"no leader within {self._timeout_s:g} s")
+        except Exception as unexpected:  # whatever it is, nobody may be left waiting
+            error = unexpected
+        for waiter in waiters:
+            if waiter.done():
+                continue
+            if error is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(copy_error(error))
+
+    async def _read_index(self, confirm: bool) -> None:
+        while True:
+            try:
+                await self._consensus.wait_applied(await self._consensus.read_index(confirm=confirm))
+            except NoLeader:
+                await self._changes.pause()
+            else:
+                return
+
+
+def _expire(future: asyncio.Future[Any]) -> None:
+    if not future.done():
+        future.set_exception(TimeoutError())

@@ -1,0 +1,161 @@
+"""The node: `Registry` is what the front doors and the duties hold."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import msgpack
+
+from raftreg.clock import Clock
+from raftreg.commands import Command, Failed, Ok, Request, encode_request
+from raftreg.consensus import Consensus
+from raftreg.errors import NoLeader, NotLeader, OutcomeUnknown, Refused
+from raftreg.registry.answers import Answer, ReadOptions
+from raftreg.registry.changes import LeaderChanges
+from raftreg.registry.reads import Reader
+from raftreg.registry.replica import Replica
+from raftreg.registry.writes import FORWARDED_WRITES, Writer
+from raftreg.state import Found, Query, Topic
+
+T = TypeVar("T")
+LeaderCall = Callable[[str, object], Awaitable[object]]
+
+READY_TIMEOUT_S = 1.0
+_REQUEST_ID_BYTES = 16
+_MESSAGE = b"\x02"  # the first byte of a call to the leader that carries a message for one of its handlers
+_DEFAULT_READ = ReadOptions()
+
+
+class Registry:
+    """The one door for writes and the one for reads, on every node alike. For the event loop's thread only."""
+
+    def __init__(
+        self,
+        consensus: Consensus,
+        replica: Replica,
+        clock: Clock,
+        *,
+        node_name: str,
+        datacenter: str,
+        write_timeout_s: float = 10.0,
+        read_timeout_s: float = 10.0,
+    ) -> None:
+        self.consensus = consensus
+        self.state = replica.state  # to be read, never changed
+        self.clock = clock
+        self.node_name = node_name
+        self.datacenter = datacenter
+        self._write_timeout_s = write_timeout_s
+        self._replica = replica
+        self._changes = LeaderChanges(consensus)
+        self._writer = Writer(consensus, self._changes, write_timeout_s)
+        self._reader = Reader(consensus, replica, self._changes, clock, read_timeout_s)
+        self._handlers: dict[str, LeaderCall] = {}
+        consensus.serve_calls(self._serve)
+
+    async def write(self, command: Command, *, request_id: bytes | None = None) -> Ok:
+        """Replicate a command; return its result once a majority has it on disk and this node applied it.
+
+        A request id that was used before (65,536 are remembered) gives the first result and changes nothing.
+        Raises Refused (recorded, or the command cannot be encoded), Overloaded or NoLeader (nothing happened), and
+        OutcomeUnknown (it may have happened, or may still). Cancelling the caller does not take the write back.
+        """
+        identity = request_id if request_id is not None else self.clock.token(_REQUEST_ID_BYTES)
+        try:
+            data = encode_request(Request(identity, self.state.index, command))
+        except ValueError as error:
+            raise Refused(400, str(error)) from None
+        result = await self._writer.submit(data)
+        if isinstance(result, Failed):
+            raise Refused(result.status, result.text)
+        return result
+
+    async def read(self, query: "Query[T]", options: ReadOptions = _DEFAULT_READ) -> Answer[T]:
+        """Answer a query from the local copy, as fresh as `options.mode` says; wait for a change if it asks to.
+
+        A blocking read returns when the index of what was asked for is above `options.index`, else after
+        `options.wait_s` seconds with what there is. Raises NoLeader (mode default and consistent) when no leader
+        vouches for this copy within the read timeout, Refused when `options.min_index` is not reached in it.
+        """
+        return await self._reader.read(query, options)
+
+    def local(self, query: "Query[T]") -> Found[T]:
+        """Answer a query from the local copy as it is, at once. The answer may be old."""
+        return self._reader.find(query)
+
+    async def tell_leader(self, kind: str, payload: object) -> object:
+        """Give a message to the handler that the leader registered for `kind`; its answer.
+
+        Payload and answer are what msgpack can carry. Tried again across a failover until the write timeout, so
+        the handler may see it more than once. Raises NoLeader or OutcomeUnknown then, and whatever error of
+        raftreg.errors the handler raised.
+        """
+        data = _MESSAGE + _pack([kind, payload])
+        failure: Exception = NoLeader("no leader in time")
+        try:
+            async with asyncio.timeout(self._write_timeout_s):
+                while True:
+                    try:
+                        return _unpack(await self._changes.call_leader(data))
+                    except (NoLeader, NotLeader) as error:
+                        if not isinstance(failure, OutcomeUnknown):
+                            failure = NoLeader(str(error))
+                    except OutcomeUnknown as error:
+                        failure = error
+                    await self._changes.pause()
+        except TimeoutError:
+            raise failure from None
+
+    def on_leader_call(self, kind: str, handler: LeaderCall) -> None:
+        """Set the handler for messages of a kind: (calling node's name, payload) -> answer. It runs on the leader."""
+        self._handlers[kind] = handler
+
+    def on_topics(self, callback: Callable[[Sequence[Topic]], None]) -> None:
+        """Call back with what each entry changed, and (EVERYTHING,) after the state was replaced. Must not raise."""
+        self._replica.on_topics(callback)
+
+    async def check_ready(self) -> None:
+        """Return if this node has a leader and has applied all that the leader had committed; NoLeader says why not."""
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_S):
+                index = await self.consensus.read_index()
+                await self.consensus.wait_applied(index)
+        except TimeoutError:
+            status = self.consensus.status()
+            if status.leader_name is None:
+                raise NoLeader("no leader") from None
+            raise NoLeader(f"catching up, at {status.applied_index} of {status.commit_index}") from None
+
+    async def stop(self) -> None:
+        """Let every blocking read answer, and return when the writes in flight have their outcomes."""
+        self._reader.stop_waiting()
+        await self._writer.drain()
+
+    async def _serve(self, caller: str, data: bytes) -> bytes:
+        """What other nodes ask of this one while it leads."""
+        if data[:1] == FORWARDED_WRITES:
+            return await self._writer.serve(data[1:])
+        if data[:1] != _MESSAGE:
+            raise Refused(500, "a call to the leader of an unknown form")
+        message = _unpack(data[1:])
+        if not (isinstance(message, list) and len(message) == 2 and isinstance(message[0], str)):
+            raise Refused(500, "a message to the leader is malformed")
+        kind, payload = message
+        handler = self._handlers.get(kind)
+        if handler is None:
+            raise Refused(500, f"the leader knows no messages of kind {kind!r}")
+        return _pack(await handler(caller, payload))
+
+
+def _pack(value: object) -> bytes:
+    packed: bytes = msgpack.packb(value, unicode_errors="surrogateescape")
+    return packed
+
+
+def _unpack(data: bytes) -> object:
+    """What msgpack carried; Refused for bytes that are none."""
+    try:
+        unpacked: object = msgpack.unpackb(data, unicode_errors="surrogateescape")
+    except (ValueError, msgpack.UnpackException) as error:
+        raise Refused(500, f"a message between nodes is malformed: {error}") from None
+    return unpacked

@@ -1,0 +1,47 @@
+"""The state machine that consensus drives: the state, and whoever wants to know what changed in it."""
+
+from collections.abc import Callable, Sequence
+
+from raftreg.commands import Result
+from raftreg.state import State, Topic
+from raftreg.watch import Watch
+
+EVERYTHING: Topic = ("*", "")  # told to listeners when the state was replaced as a whole
+EVERY_COMMAND: Topic = ("*", "index")  # for waiters that want to know of every entry, whatever it changed
+
+
+class Replica:
+    """`raftreg.consensus.StateMachine` over a State: applies entries, then wakes the waiters of what they changed."""
+
+    def __init__(self, state: State, watch: Watch | None = None) -> None:
+        self.state = state
+        self.watch = watch if watch is not None else Watch()
+        self._listeners: list[Callable[[Sequence[Topic]], None]] = []
+
+    def on_topics(self, callback: Callable[[Sequence[Topic]], None]) -> None:
+        """Call back with what each entry changed, and (EVERYTHING,) after the state was replaced. Must not raise."""
+        self._listeners.append(callback)
+
+    def apply(self, index: int, data: bytes) -> list[Result]:
+        """Apply one log entry, which is a batch of requests; the result of each."""
+        applied = self.state.apply_entry(data)
+        topics = [topic for one in applied for topic in one.topics]
+        if topics:
+            self.watch.notify(topics)
+            self._tell(topics)
+        self.watch.notify((EVERY_COMMAND,))
+        return [one.result for one in applied]
+
+    def freeze(self) -> Callable[[], bytes]:
+        """A copy of the state, as a function that encodes it in another thread."""
+        return self.state.freeze()
+
+    def load(self, data: bytes) -> None:
+        """Replace the state and wake everybody."""
+        self.state.load(data)
+        self.watch.notify_all()
+        self._tell((EVERYTHING,))
+
+    def _tell(self, topics: Sequence[Topic]) -> None:
+        for callback in self._listeners:
+            callback(topics)

@@ -1,0 +1,247 @@
+"""The composition root: builds a node from its configuration, runs it until it is told to stop, takes it apart.
+
+    State -> Replica -> RaftNode or LocalConsensus -> Registry -> Duties -> handler -> HTTP listener
+
+It is built and started from left to right. SIGTERM and SIGINT stop it from right to left: requests that wait for a
+change are answered, those in flight are finished, leadership is handed over, exit code 0. A start that an operator must
+mend ends with one line and exit code 1. When going on could break a promise, the process ends at once with code 70.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from itertools import pairwise
+
+from raftreg import __version__, logs
+from raftreg.addresses import Address
+from raftreg.api import create_handler
+from raftreg.api.context import ApiContext
+from raftreg.api.dispatch import body_limit
+from raftreg.api.listener import Listener
+from raftreg.api.measured import measured
+from raftreg.clock import Clock, SystemClock
+from raftreg.config import ELECTION_TIMINGS, Config
+from raftreg.consensus import Consensus, StateMachine
+from raftreg.consensus.local import LocalConsensus
+from raftreg.duties import Duties
+from raftreg.errors import StartRefused
+from raftreg.metrics import Metrics
+from raftreg.ports import check_free, refusal
+from raftreg.registry import Registry, Replica
+from raftreg.state import State
+
+log = logging.getLogger(__name__)
+
+EXIT_REFUSED = 1
+EXIT_FATAL = 70  # EX_SOFTWARE of sysexits.h
+DRAIN_S = 5.0  # what requests in flight are given after a signal to stop
+
+
+def run(config: Config) -> int:
+    """Run a node until it is told to stop; the exit code. Sets up the logs of the process."""
+    logs.configure(config.log_level, as_json=config.log_json)
+    for warning in config.warnings:
+        log.warning(warning)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(config))
+    except StartRefused as error:
+        log.error(error)
+        return EXIT_REFUSED
+    return 0
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's loop where it is installed, else the standard one."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def end_process(error: BaseException) -> None:
+    """Stop at once, without another write to disk or network: an invariant is broken, or nobody wants this node."""
+    if isinstance(error, StartRefused):
+        log.error(error)
+        code = EXIT_REFUSED
+    else:
+        log.critical("fatal, stopping at once: %s", error, exc_info=error)
+        code = EXIT_FATAL
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+async def _serve(config: Config) -> None:
+    """Start a node, wait for SIGTERM or SIGINT, stop it."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with Server(config, SystemClock(), end_process):
+        # What was made so far stays for good; the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        await stop.wait()
+        log.info("stopping")
+    log.info("stopped")
+
+
+class Server:
+    """One node, as an asynchronous context manager: running inside, stopped outside."""
+
+    def __init__(self, config: Config, clock: Clock, on_fatal: Callable[[BaseException], None]) -> None:
+        """Nothing is opened yet. `on_fatal` must end the process."""
+        self.config = config
+        self._clock = clock
+        self._on_fatal = on_fatal
+        self._stack = AsyncExitStack()
+        self.http_port = 0
+
+    async def __aenter__(self) -> "Server":
+        """Start. Raises StartRefused with one line if an operator must mend something first."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        config, clock = self.config, self._clock
+        check_free(config.http, "HTTP (--http)")
+        if config.peers:
+            check_free(config.raft, "Raft (--raft)")
+        metrics = Metrics()
+
+        replica = Replica(State())
+        consensus = _make_consensus(config, replica, clock, self._on_fatal)
+        registry = Registry(
+            consensus,
+            replica,
+            clock,
+            node_name=config.node,
+            datacenter=config.dc,
+            write_timeout_s=config.write_timeout_s,
+            read_timeout_s=config.read_timeout_s,
+        )
+        await self._started(consensus.start, consensus.stop)
+        node_id = _node_id(consensus.status().id, clock)
+        context = _make_context(config, registry, clock, metrics, node_id)
+        duties = Duties(
+            registry,
+            node_id=node_id,
+            address=config.advertise,
+            raft_port=_raft_port(config),
+            http_address=str(Address(config.advertise, config.http.port)) if config.http.port else "",
+        )
+        await self._started(duties.start, duties.stop)
+        answer = measured(create_handler(context), metrics, clock)
+        listener = Listener(answer, body_limit(), *config.http)
+        self._stack.push_async_callback(listener.stop, DRAIN_S)
+        self._stack.push_async_callback(registry.stop)
+        try:
+            await listener.start()
+        except OSError as error:
+            raise StartRefused(f"HTTP (--http): {refusal(config.http, error)}") from None
+        self.http_port = listener.port
+        _count(metrics, registry)
+        _say_hello(config, self.http_port)
+
+    async def _started(
+        self, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Start a part; it is stopped before everything that was started earlier, also if its start fails."""
+        self._stack.push_async_callback(stop)
+        await start()
+
+
+def _make_consensus(
+    config: Config, machine: StateMachine, clock: Clock, on_fatal: Callable[[BaseException], None]
+) -> Consensus:
+    """The replicated log, or for `raftreg dev` one in memory."""
+    if config.data_dir is None:
+        return LocalConsensus(machine, clock, name=config.node, on_fatal=on_fatal)
+    # Imported here, because a node in memory needs none of it.
+    from raftreg.consensus.node import RaftNode, RaftSettings
+
+    shortest, longest, heartbeat = ELECTION_TIMINGS[config.timing]
+    settings = RaftSettings(
+        name=config.node,
+        data_dir=config.data_dir,
+        listen=config.raft,
+        peers=config.peers,
+        cluster_key=config.cluster_key,
+        election_timeout_min_s=shortest,
+        election_timeout_max_s=longest,
+        heartbeat_s=heartbeat,
+        snapshot_entries=config.snapshot_entries,
+    )
+    return RaftNode(settings, machine, clock, on_fatal)
+
+
+def _node_id(member_id: str, clock: Clock) -> str:
+    """The incarnation of the member as a UUID: it stays while the data directory does. In memory a fresh one."""
+    incarnation = member_id.rpartition(".")[2]
+    if len(incarnation) != 32 or not all(digit in "0123456789abcdef" for digit in incarnation):
+        return clock.uuid()
+    return "-".join(incarnation[begin:end] for begin, end in pairwise((0, 8, 12, 16, 20, 32)))
+
+
+def _raft_port(config: Config) -> int:
+    """The port by which the peers know this node, which may differ from the one it listens on."""
+    return config.peers[config.node].port if config.peers else config.raft.port
+
+
+def _make_context(
+    config: Config, registry: Registry, clock: Clock, metrics: Metrics, node_id: str
+) -> ApiContext:
+    return ApiContext(
+        registry=registry,
+        clock=clock,
+        node_name=config.node,
+        node_id=node_id,
+        datacenter=config.dc,
+        advertise_address=config.advertise,
+        version=__version__,
+        http_port=config.http.port,
+        raft_port=_raft_port(config),
+        render_metrics=metrics.render,
+    )
+
+
+def _count(metrics: Metrics, registry: Registry) -> None:
+    """The gauges of the replicated log."""
+    status = registry.consensus.status
+    metrics.add_gauge("raft_term", "Current term.", lambda: status().term)
+    metrics.add_gauge("raft_is_leader", "1 on the leader, else 0.", lambda: status().role == "leader")
+    metrics.add_gauge(
+        "raft_commit_index", "Newest entry known to be committed.", lambda: status().commit_index
+    )
+    metrics.add_gauge("raft_applied_index", "Newest entry applied here.", lambda: status().applied_index)
+    metrics.add_gauge("raft_last_index", "Newest entry in the log.", lambda: status().last_index)
+    metrics.add_gauge("raft_snapshot_index", "Newest entry in a snapshot.", lambda: status().snapshot_index)
+    metrics.add_gauge(
+        "raft_leader_contact_seconds", "Since the leader was last heard.", lambda: status().leader_contact_s
+    )
+    metrics.add_gauge("state_index", "Commands applied, as clients see it.", lambda: registry.state.index)
+
+
+def _say_hello(config: Config, http_port: int) -> None:
+    http = Address(config.http.host, http_port)
+    if config.data_dir is None:
+        log.info("raftreg %s in memory: HTTP on %s; everything is gone when it stops", __version__, http)
+        return
+    log.info(
+        "raftreg %s, node %s: HTTP on %s, Raft on %s, data in %s; DNS (%s) is accepted but not served yet",
+        *(__version__, config.node, http, config.raft, config.data_dir, config.dns),
+    )

@@ -1,0 +1,46 @@
+"""What one command changed: its number, and the topics that tell waiting queries to look again."""
+
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from raftreg.commands import Result
+
+Topic = tuple[str, str]  # (what, which): see raftreg.state
+T_co = TypeVar("T_co", covariant=True)
+
+NODES: Topic = ("nodes", "")
+SERVICES: Topic = ("services", "")
+CHECKS: Topic = ("checks", "")
+
+
+def fold(name: str) -> str:
+    """The form of a node or service name by which it is looked up."""
+    return name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The outcome of one command. `topics` is what changed, each once; empty if nothing did."""
+
+    result: Result
+    topics: tuple[Topic, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[T_co]):
+    """The answer to a query, and the number of the command that last changed it (at least 1)."""
+
+    index: int
+    value: T_co
+
+
+@dataclass(slots=True)
+class Changes:
+    """Collected while one command is applied. `index` is the command's number."""
+
+    index: int
+    topics: dict[Topic, None] = field(default_factory=dict)  # an ordered set
+
+    def touch(self, topic: Topic) -> None:
+        """Note that the answer to some query on this topic is different now."""
+        self.topics[topic] = None

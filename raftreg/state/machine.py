@@ -1,0 +1,136 @@
+"""The replicated state: one method applies a command, the others copy and restore the whole."""
+
+import hashlib
+from collections.abc import Callable
+from typing import assert_never
+
+from raftreg.commands import (
+    CheckUpdate,
+    Command,
+    Deregister,
+    Failed,
+    KVDelete,
+    KVDeleteTree,
+    KVSet,
+    Ok,
+    Register,
+    Rehome,
+    Request,
+    Result,
+    decode_batch,
+    decode_request,
+)
+from raftreg.errors import Refused
+from raftreg.state import registration, snapshot
+from raftreg.state.changes import Applied, Changes
+from raftreg.state.results import RESULTS_MAX
+from raftreg.state.tombstones import TOMBSTONES_MAX
+
+FORGOTTEN = (
+    "rpc error: outcome unknown: the request is older than the memory of results, "
+    "so it cannot be told whether it was applied before; nothing was applied now"
+)
+
+
+class State:
+    """The whole state of the registry, changed by commands only. See the package for what is promised.
+
+    `index` is the number of the last command applied, and the newest index that any query reports. The empty state
+    counts as 1, so that a client that waits on an index that was reported never misses the first command.
+    The limits are part of the format: all replicas must be given the same.
+    """
+
+    def __init__(self, *, results_max: int = RESULTS_MAX, tombstones_max: int = TOMBSTONES_MAX) -> None:
+        self._limits = snapshot.Limits(results_max, tombstones_max)
+        self._take(snapshot.empty(self._limits))
+
+    def _take(self, tables: snapshot.Tables) -> None:
+        self.index = tables.index
+        self.kv = tables.kv
+        self.catalog = tables.catalog
+        self._results = tables.results
+
+    def apply(self, request: Request) -> Applied:
+        """Apply one command under the next number. Total: what cannot be done gives a Failed result.
+
+        A request that was applied before gets its first result again and changes nothing.
+        """
+        self.index += 1
+        found = self._results.find(request.id)
+        if found is not None:
+            return Applied(found)
+        changes = Changes(self.index)
+        result: Result
+        if self._results.may_have_forgotten(request):
+            result = Failed(self.index, 500, FORGOTTEN)
+        else:
+            try:
+                result = Ok(self.index, self._carry_out(changes, request.command))
+            except Refused as refused:
+                assert not changes.topics, "a command that is refused changes nothing"
+                result = Failed(self.index, refused.status, refused.text)
+        self._results.remember(request.id, result)
+        return Applied(result, tuple(changes.topics))
+
+    def _carry_out(self, changes: Changes, command: Command) -> object:
+        match command:
+            case KVSet():
+                return self.kv.set(changes, command)
+            case KVDelete():
+                return self.kv.delete(changes, command)
+            case KVDeleteTree():
+                return self.kv.delete_tree(changes, command)
+            case Register():
+                return registration.register(self.catalog, changes, command)
+            case Deregister():
+                return registration.deregister(self.catalog, changes, command)
+            case CheckUpdate():
+                return registration.update_check(self.catalog, changes, command)
+            case Rehome():
+                return registration.rehome(self.catalog, changes, command)
+            case _:
+                assert_never(command)
+
+    def apply_entry(self, data: bytes) -> list[Applied]:
+        """Apply one log entry: a batch of encoded requests (see `raftreg.commands`), in order.
+
+        Bytes that cannot be decoded take a number and give a Failed result, like any other refusal.
+        """
+        try:
+            batch = decode_batch(data)
+        except ValueError as error:
+            return [self._undecodable(error)]
+        return [self._apply_encoded(encoded) for encoded in batch]
+
+    def _apply_encoded(self, data: bytes) -> Applied:
+        try:
+            request = decode_request(data)
+        except ValueError as error:
+            return self._undecodable(error)
+        return self.apply(request)
+
+    def _undecodable(self, error: ValueError) -> Applied:
+        self.index += 1
+        return Applied(Failed(self.index, 500, f"malformed command: {error}"))
+
+    def freeze(self) -> Callable[[], bytes]:
+        """Copy the tables (references only) and return the function that encodes the copy.
+
+        That function may run in another thread while this state goes on changing.
+        """
+        return snapshot.freeze(self._tables())
+
+    def dump(self) -> bytes:
+        """The whole state as bytes. Equal states have equal bytes, whatever their history."""
+        return self.freeze()()
+
+    def load(self, data: bytes) -> None:
+        """Become the state that was dumped; ValueError, and no change, for bytes that are not such a dump."""
+        self._take(snapshot.load(data, self._limits))
+
+    def digest(self) -> str:
+        """A fingerprint of the whole state, equal on replicas that applied the same commands."""
+        return hashlib.blake2b(self.dump(), digest_size=16).hexdigest()
+
+    def _tables(self) -> snapshot.Tables:
+        return snapshot.Tables(self.index, self.kv, self.catalog, self._results)

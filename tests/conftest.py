@@ -1,0 +1,17 @@
+"""What all tests share: the environment of whoever runs them must not reach raftreg."""
+
+import os
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("RAFTREG_", "CONSUL_")):
+            monkeypatch.delenv(name)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--rewrite` takes what golden scripts print now as what they should print."""
+    parser.addoption("--rewrite", action="store_true", help="rewrite the golden scripts; read the diff")

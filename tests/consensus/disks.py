@@ -1,0 +1,61 @@
+"""Disks for tests: real files, with failures on demand and a list of what was done."""
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+
+from raftreg.consensus.disk import RealDisk, SyncFailed
+
+
+class FaultyDisk(RealDisk):
+    """Does what the real one does, until told to fail. `done` lists writes, syncs, renames and deletions in order."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.room: int | None = None  # bytes that still fit; None for no limit
+        self.write_error: int | None = None
+        self.sync_error = False
+        self.listener: Callable[[], object] | None = None
+
+    def _did(self, what: str) -> None:
+        self.done.append(what)
+        if self.listener is not None:
+            self.listener()
+
+    def allocate(self, handle: int, offset: int, length: int) -> bool:
+        """Fails like a full disk when there is no room for `length` bytes; allocation uses none of it."""
+        if self.room is not None and length > self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().allocate(handle, offset, length)
+
+    def write(self, handle: int, offset: int, data: bytes) -> None:
+        """Writes a part of the data before it fails for want of room."""
+        if self.write_error is not None:
+            raise OSError(self.write_error, "failing")
+        if self.room is not None and len(data) > self.room:
+            super().write(handle, offset, data[: self.room])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self._did("write")
+        super().write(handle, offset, data)
+
+    def fdatasync(self, handle: int) -> None:
+        """Fails on demand."""
+        self._did("sync")
+        if self.sync_error:
+            raise SyncFailed("fdatasync failed: Input/output error")
+        super().fdatasync(handle)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Notes the target."""
+        self._did(f"rename {target.name}")
+        super().rename(source, target)
+
+    def unlink(self, path: Path) -> None:
+        """Notes the name."""
+        self._did(f"unlink {path.name}")
+        super().unlink(path)
+
+    def sync_directory(self, path: Path) -> None:
+        """Notes the name."""
+        self._did(f"sync {path.name}/")
+        super().sync_directory(path)

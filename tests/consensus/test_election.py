@@ -1,0 +1,113 @@
+"""Elections: pre-vote, quick reaction to a dead leader, hand-over."""
+
+from tests.consensus.worlds import FakeClock, Host, app
+
+NO_OP = b"\x01"
+
+
+def test_no_term_is_spent_without_a_majority_of_pre_votes(host: Host) -> None:
+    """A node that is cut off asks for ever without raising its term."""
+    for _ in range(20):
+        host.clock.time += 1
+        host.engine.tick()
+    assert 0 == host.engine.raftCurrentTerm
+
+
+def test_a_pre_vote_is_refused_to_a_shorter_log(host: Host) -> None:
+    """Who lacks an entry of ours would not get our vote."""
+    host.append("b", 1, 1, 0, [(NO_OP, 1), (app(b"x"), 1)])
+    host.clock.time += 1
+    host.sent.clear()
+    host.engine.receive("c", ["P", 1, 2, 2, 1])
+    assert [] == host.kinds()
+    host.engine.receive("c", ["P", 2, 2, 3, 1])
+    assert ["p", 2] == host.last("p")
+
+
+def test_a_pre_vote_is_refused_while_the_leader_is_fresh(host: Host) -> None:
+    """A node that lost its own connection to the leader does not find a majority."""
+    host.append("b", 1, 1, 0, [(NO_OP, 1)])
+    host.engine.receive("c", ["P", 1, 2, 99, 1])
+    assert "p" not in host.kinds()
+
+
+def test_a_pre_vote_asker_of_an_old_term_is_told(host: Host) -> None:
+    """It learns the newer term and can ask again with it."""
+    host.append("b", 5, 1, 0, [(NO_OP, 5)])
+    host.engine.receive("c", ["P", 1, 5, 99, 4])
+    assert ["T", 5] == host.last("T")
+
+
+def test_a_dead_leader_is_replaced_soon(host: Host) -> None:
+    """A closed connection to the leader brings the next election forward, past the lease."""
+    host.append("b", 1, 1, 0, [(NO_OP, 1)])
+    host.clock.time += 0.05
+    host.engine.guard.peer_down("b")
+    assert host.engine.election.deadline - host.clock.time < 0.02
+
+
+def test_losing_another_follower_changes_nothing(host: Host) -> None:
+    """Only the leader's connection matters."""
+    host.append("b", 1, 1, 0, [(NO_OP, 1)])
+    before = host.engine.election.deadline
+    host.engine.guard.peer_down("c")
+    assert before == host.engine.election.deadline
+
+
+def test_a_barred_node_does_not_campaign(host: Host) -> None:
+    """A node that cannot write its own vote leaves the election to others."""
+    host.engine.election.barred = True
+    host.clock.time += 1
+    host.engine.tick()
+    assert "P" not in host.kinds()
+
+
+def test_a_hand_over_waits_until_the_heir_has_everything(host: Host) -> None:
+    """The heir is told to take over only when it acked the last entry; nothing is proposed meanwhile."""
+    host.lead().settle()
+    host.propose(b"x")
+    host.engine.tick()
+    host.sync()
+    assert "b" == host.engine.election.hand_over()
+    host.engine.tick()
+    assert "X" not in host.kinds()
+    host.ack("b")
+    host.engine.tick()
+    assert ("b", ["X", host.engine.raftCurrentTerm]) == next(sent for sent in host.sent if sent[1][0] == "X")
+
+
+def test_the_heir_campaigns_at_once(host: Host) -> None:
+    """Past pre-vote and stickiness, with vote requests that say so."""
+    host.append("b", 1, 1, 0, [(NO_OP, 1)])
+    host.engine.receive("b", ["X", 1])
+    host.engine.tick()
+    host.sync()
+    assert ["V", 2, 2, 1, True] == host.last("V")
+
+
+def test_only_the_leader_can_hand_over(host: Host) -> None:
+    """A hand-over from another member, or of another term, is ignored."""
+    host.append("b", 1, 1, 0, [(NO_OP, 1)])
+    host.engine.receive("c", ["X", 1])
+    host.engine.receive("b", ["X", 0])
+    host.engine.tick()
+    assert 1 == host.engine.raftCurrentTerm
+
+
+def test_a_hand_over_without_an_heir_is_none(host: Host) -> None:
+    """A leader whose followers are all behind keeps the lead."""
+    host.lead()
+    assert host.engine.election.hand_over() is None
+
+
+def test_a_hand_over_that_fails_is_given_up(host: Host, clock: FakeClock) -> None:
+    """After an election timeout the leader takes commands again."""
+    host.lead().settle()
+    host.propose(b"x")
+    host.engine.election.hand_over()
+    for _ in range(8):
+        clock.time += 0.05
+        host.ack("c", index=2)
+        host.engine.tick()
+    assert host.engine.election.transfer is None
+    assert host.propose(b"y") == []

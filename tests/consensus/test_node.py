@@ -1,0 +1,176 @@
+"""Three members on real disks and sockets: bootstrap, forwarding, hand-over, restarts, and who is refused."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from raftreg.errors import NotLeader, StartRefused
+from tests.consensus.trios import NAMES, Trio, with_trio
+
+
+def test_three_empty_directories_become_one_cluster(tmp_path: Path) -> None:
+    """All wait for all, then one cluster id is on every node, and what is proposed is applied everywhere."""
+
+    async def scenario(trio: Trio) -> None:
+        await trio.start()
+        leader = await trio.leader()
+        index, _ = await leader.propose(b"x")
+        for node in trio.nodes.values():
+            await node.wait_applied(index)
+        assert 1 == len({node.status().cluster_id for node in trio.nodes.values()})
+        assert [[b"x"]] * 3 == [machine.applied for machine in trio.machines.values()]
+
+    with_trio(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("order", [("n3", "n2", "n1"), ("n2", "n1", "n3")])
+def test_the_order_of_the_first_start_does_not_matter(order: tuple[str, ...], tmp_path: Path) -> None:
+    """Whoever comes last, every node ends connected with every other."""
+
+    async def scenario(trio: Trio) -> None:
+        for name in order:
+            await trio.start(name)
+            await asyncio.sleep(0)
+        await trio.until(
+            lambda: all(peer.connected for node in trio.nodes.values() for peer in node.status().peers)
+        )
+        assert await trio.leader() in trio.nodes.values()
+
+    with_trio(tmp_path, scenario)
+
+
+def test_two_of_three_do_not_begin_a_cluster(tmp_path: Path) -> None:
+    """The first start waits for everybody."""
+
+    async def scenario(trio: Trio) -> None:
+        await trio.start("n1", "n2")
+        await asyncio.sleep(0.5)
+        assert {"starting"} == {node.status().role for node in trio.nodes.values()}
+        with pytest.raises(NotLeader, match="not joined"):
+            await trio.nodes["n1"].propose(b"x")
+
+    with_trio(tmp_path, scenario)
+
+
+def test_a_follower_reads_and_calls_through_the_leader(tmp_path: Path) -> None:
+    """A read index on a follower covers what the leader acknowledged; calls reach the leader's handler."""
+
+    async def scenario(trio: Trio) -> None:
+        await trio.start()
+        leader, follower = await trio.leader(), await trio.follower()
+
+        async def serve(caller: str, data: bytes) -> bytes:
+            return caller.encode() + b" says " + data
+
+        leader.serve_calls(serve)
+        index, _ = await leader.propose(b"x")
+        for confirm in (False, True):
+            read_index = await follower.read_index(confirm=confirm)
+            assert read_index >= index
+            await follower.wait_applied(read_index)
+        assert f"{follower.settings.name} says hello".encode() == await follower.call_leader(b"hello")
+
+    with_trio(tmp_path, scenario)
+
+
+def test_a_leader_that_stops_hands_over(tmp_path: Path) -> None:
+    """After an orderly stop another node leads in the very next term, without an election timeout."""
+
+    async def scenario(trio: Trio) -> None:
+        await trio.start()
+        leader = await trio.leader()
+        await leader.propose(b"x")
+        term = leader.status().term
+        await trio.stop(leader.settings.name)
+        assert term + 1 == (await trio.leader()).status().term
+
+    with_trio(tmp_path, scenario)
+
+
+def test_everything_is_there_after_a_restart_of_all(tmp_path: Path) -> None:
+    """What was committed is applied again from the disks, through snapshots as well."""
+
+    async def scenario(trio: Trio) -> None:
+        await trio.start()
+        leader = await trio.leader()
+        for number in range(60):
+            await leader.propose(b"%d" % number)
+        await trio.stop()
+        await trio.start()
+        index, _ = await (await trio.leader()).propose(b"60")
+        for node in trio.nodes.values():
+            await node.wait_applied(index)
+        assert [[b"%d" % number for number in range(61)]] * 3 == [
+            machine.applied for machine in trio.machines.values()
+        ]
+
+    with_trio(tmp_path, scenario, snapshot_entries=20)
+
+
+def test_a_member_that_was_away_is_caught_up_by_snapshot(tmp_path: Path) -> None:
+    """The entries it lacks are gone from the logs; the snapshot brings them."""
+
+    async def scenario(trio: Trio) -> None:
+        await trio.start()
+        away = (await trio.follower()).settings.name
+        await trio.stop(away)
+        leader = await trio.leader()
+        for number in range(100):
+            index, _ = await leader.propose(b"%d" % number)
+        await trio.start(away)
+        await trio.nodes[away].wait_applied(index)
+        assert trio.machines[leader.settings.name].applied == trio.machines[away].applied
+
+    with_trio(tmp_path, scenario, snapshot_entries=20)
+
+
+def test_a_wiped_member_is_refused_and_the_rest_goes_on(tmp_path: Path) -> None:
+    """An empty directory under a known name is another member: it is told what to do, and the cluster commits."""
+
+    async def scenario(trio: Trio) -> None:
+        await trio.start()
+        wiped = (await trio.follower()).settings.name
+        await trio.stop(wiped)
+        await trio.start(wiped, directory="empty")
+        await trio.until(lambda: wiped in trio.ended)
+        assert isinstance(trio.ended[wiped], StartRefused)
+        assert f"the data directory of {wiped} is not the one that the cluster knows" in str(
+            trio.ended[wiped]
+        )
+        await trio.stop(wiped)
+        await (await trio.leader()).propose(b"still here")
+
+    with_trio(tmp_path, scenario)
+
+
+def test_a_member_of_another_cluster_is_refused(tmp_path: Path) -> None:
+    """Its peers name both clusters."""
+
+    async def scenario(trio: Trio) -> None:
+        await trio.start()
+        await trio.leader()
+        foreign = trio.nodes["n3"]
+        await trio.stop("n3")
+        other = Trio(tmp_path / "other")
+        await other.start()
+        await other.leader()
+        await other.stop()
+        await trio.start("n3", directory="other/n3")
+        await trio.until(lambda: "n3" in trio.ended)
+        assert "is in cluster" in str(trio.ended["n3"])
+        assert foreign is not trio.nodes["n3"]
+
+    with_trio(tmp_path, scenario)
+
+
+def test_a_data_directory_is_used_by_one_node_at_a_time(tmp_path: Path) -> None:
+    """The second one is told who has it."""
+
+    async def scenario(trio: Trio) -> None:
+        await trio.start("n1")
+        with pytest.raises(StartRefused, match="in use by a running node"):
+            await Trio(tmp_path).start("n1")
+        assert NAMES[0] in trio.nodes
+
+    with_trio(tmp_path, scenario)

@@ -1,0 +1,190 @@
+"""Snapshots: written off the loop, aligned with the log after a crash, sent in chunks, refused when damaged."""
+
+from pathlib import Path
+
+import msgpack
+import pytest
+
+from raftreg.consensus import snapshot as snapshots
+from raftreg.consensus.engine import Engine
+from raftreg.errors import Damaged
+from tests.consensus.worlds import FakeClock, Host, MemoryLog, app
+
+NO_OP = b"\x01"
+
+
+def filled(directory: Path, clock: FakeClock, member: str = "a", count: int = 30) -> Host:
+    """A member whose leader sent it `count` commands, all committed, with a snapshot every ten entries."""
+    host = Host(directory, clock, member=member, snapshot_entries=10)
+    body = [(NO_OP, 1)] + [(app(b"%d" % number), 1) for number in range(count)]
+    for start in range(0, len(body), 4):
+        part = body[start : start + 4]
+        host.append("b", 1, start + 1, 1 if start else 0, part, commit=start + 1 + len(part))
+        host.engine.tick()
+        host.sync()
+        host.engine.tick()
+    return host
+
+
+def test_a_snapshot_cuts_the_log_and_two_are_kept(tmp_path: Path, clock: FakeClock) -> None:
+    """The log in memory stays short, the disk may forget what lies below the older of two snapshots."""
+    host = filled(tmp_path / "a", clock)
+    newest, older = host.store.indexes()
+    assert len(host.engine.journal) <= 11
+    assert host.log.dropped_through == older - 2
+    assert newest == host.engine.serializer.durable_index
+
+
+def test_a_restart_loads_snapshot_and_tail(tmp_path: Path, clock: FakeClock) -> None:
+    """State up to the snapshot, entries above it from the log; nothing of the acked tail is dropped."""
+    host = filled(tmp_path / "a", clock)
+    again = Host(tmp_path / "a", clock, log=MemoryLog(host.log.records), snapshot_entries=10)
+    assert host.engine.journal.last == again.engine.journal.last
+    assert again.machine.applied == host.machine.applied[: len(again.machine.applied)]
+    assert again.engine.raftLastApplied == host.store.indexes()[0]
+
+
+def test_a_crash_between_snapshot_and_cut_keeps_the_tail(tmp_path: Path, clock: FakeClock) -> None:
+    """A durable snapshot with an uncut log is aligned, not thrown away with it (plain pysyncobj clears all)."""
+    host = Host(tmp_path / "a", clock, snapshot_entries=10)
+    body = [(NO_OP, 1)] + [(app(b"%d" % number), 1) for number in range(28)]
+    host.append("b", 1, 1, 0, body[:8], commit=9)
+    host.append("b", 1, 9, 1, body[8:], commit=9)
+    host.engine.tick()
+    host.sync()
+    assert [9] == host.store.indexes()
+    again = Host(tmp_path / "a", clock, log=MemoryLog(host.log.records), snapshot_entries=10)
+    assert (30, 9, 8) == (again.engine.journal.last, again.engine.raftLastApplied, again.engine.journal.first)
+
+
+def test_the_loop_does_not_wait_for_a_snapshot(tmp_path: Path, clock: FakeClock) -> None:
+    """While the other thread writes, the node goes on applying and begins no second snapshot."""
+    host = Host(tmp_path / "a", clock, snapshot_entries=10)
+    host.hold_jobs = True
+    body = [(NO_OP, 1)] + [(app(b"%d" % number), 1) for number in range(20)]
+    host.append("b", 1, 1, 0, body, commit=22)
+    host.engine.tick()
+    host.append("b", 1, 22, 1, [(app(b"later"), 1)], commit=23)
+    host.engine.tick()
+    assert (1, [], b"later") == (len(host.jobs), host.store.indexes(), host.machine.applied[-1])
+    host.run_jobs()
+    host.engine.tick()
+    assert [22] == host.store.indexes()
+    assert b"later" not in host.store.newest().state  # type: ignore[union-attr]  # there is one
+
+
+def pump(sender: Host, receiver: Host, loss: int = 0) -> None:
+    """Carry messages between a leader and a member until nothing moves; drop the first `loss` chunks."""
+    for _ in range(200):
+        moved = False
+        for source, target in ((sender, receiver), (receiver, sender)):
+            messages, source.sent = source.sent, []
+            for member, message in messages:
+                if member != target.member:
+                    continue
+                moved = True
+                if message[0] == "S" and message[7] and loss:
+                    loss -= 1
+                    continue
+                target.engine.receive(source.member, message)
+            target.sync()
+        receiver.engine.tick()
+        sender.engine.tick()
+        receiver.sync()
+        sender.sync()
+        if not moved:
+            return
+    raise AssertionError("the members never stop talking")
+
+
+def long_log(tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> tuple[Host, Host]:
+    """A leader with a snapshot of many chunks whose log begins above what an empty member has."""
+    monkeypatch.setattr("raftreg.consensus.snapshot_transfer.CHUNK_BYTES", 64)
+    monkeypatch.setattr("raftreg.consensus.snapshot_transfer.WINDOW_BYTES", 256)
+    leader = filled(tmp_path / "a", clock, count=60).lead()
+    leader.ack("b")
+    leader.engine.tick()
+    return leader, Host(tmp_path / "c", clock, member="c")
+
+
+def test_a_member_without_the_entries_gets_a_snapshot(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lagging member ends with the leader's state and log, through the snapshot and the entries above it."""
+    leader, member = long_log(tmp_path, clock, monkeypatch)
+    pump(leader, member)
+    assert leader.machine.applied == member.machine.applied
+    assert leader.engine.journal.last == member.engine.journal.last
+    assert {} == leader.engine.transfers.active
+
+
+def test_a_transfer_survives_lost_chunks(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a stall the leader asks what the member has and goes on from there."""
+    leader, member = long_log(tmp_path, clock, monkeypatch)
+    pump(leader, member, loss=2)
+    assert "c" in leader.engine.transfers.active
+    for _ in range(6):
+        clock.time += 0.21
+        leader.ack("b")
+        leader.engine.tick()
+        pump(leader, member)
+    assert leader.machine.applied == member.machine.applied
+
+
+def test_a_needless_snapshot_is_confirmed_without_being_installed(tmp_path: Path, clock: FakeClock) -> None:
+    """A member that has the entry already never goes back, and drops no matching tail."""
+    host = filled(tmp_path / "a", clock)
+    host.sent.clear()
+    host.engine.receive("b", ["S", 1, 12, 1, 100, 0, 0, b""])
+    host.sync()
+    assert ["A", 1, 13, False, True, 0] == host.last("A")
+
+
+def test_a_snapshot_chunk_commits_nothing(tmp_path: Path, clock: FakeClock) -> None:
+    """A deposed leader with a stale tail applies none of it when a snapshot begins to arrive."""
+    host = Host(tmp_path / "a", clock).lead().settle()
+    outcome = host.propose(b"stale")
+    host.engine.tick()
+    before = list(host.machine.applied)
+    host.engine.receive("c", ["S", 9, 1000, 9, 100, 0, 0, b""])
+    host.engine.tick()
+    assert (before, [(None, False)]) == (host.machine.applied, outcome)
+
+
+@pytest.mark.parametrize("place", [0, 20, 60, -3])
+def test_a_flipped_bit_is_found(tmp_path: Path, clock: FakeClock, place: int) -> None:
+    """A damaged snapshot is refused with file and offset, and never loaded."""
+    host = filled(tmp_path / "a", clock)
+    path = host.store.path(host.store.indexes()[0])
+    data = bytearray(path.read_bytes())
+    data[place] ^= 4
+    path.write_bytes(data)
+    with pytest.raises(Damaged, match=str(path)):
+        Host(tmp_path / "a", clock, log=MemoryLog(host.log.records))
+
+
+def test_a_missing_snapshot_is_noticed(tmp_path: Path, clock: FakeClock) -> None:
+    """A log that begins above the newest snapshot has a hole; such a node does not start."""
+    host = filled(tmp_path / "a", clock)
+    log = MemoryLog()
+    engine: Engine = host.engine
+    for data, index, term in engine.journal.entries:
+        log.append(_record(data, index, term))
+    for index in host.store.indexes():
+        host.store.path(index).unlink()
+    with pytest.raises(Damaged, match="the log begins at"):
+        Host(tmp_path / "a", clock, log=log)
+
+
+def _record(data: bytes, index: int, term: int) -> bytes:
+    return bytes(msgpack.packb((0, index, term, data)))
+
+
+def test_a_snapshot_of_another_cluster_is_refused(tmp_path: Path, clock: FakeClock) -> None:
+    """A file that was copied from elsewhere is not taken for our state."""
+    host = filled(tmp_path / "a", clock)
+    path = host.store.path(host.store.indexes()[0])
+    with pytest.raises(Damaged, match="of cluster test, not other"):
+        snapshots.decode(str(path), "other", path.read_bytes())

@@ -1,0 +1,290 @@
+"""The leader's duty for checks: TTLs, reaping, aliases. The clock is the test's."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from raftreg.commands import CheckUpdate, Deregister
+from raftreg.duties.checks import CheckDuty
+from raftreg.duties.heartbeats import Heartbeat
+from raftreg.duties.ttl import OUTPUT_SYNC_S
+from raftreg.errors import Refused
+from raftreg.model import Service
+from raftreg.state.queries import NodeServices
+from tests.duties.in_memory import Stage, alias_check, ttl_check
+
+WEB = Service("n1", "web", "web", port=80)
+
+
+class Scene(Stage):
+    """A stage with the duty on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.woken = 0
+        self.duty = CheckDuty(self.registry, self._wake)
+        self.registry.on_topics(self.duty.on_topics)
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    async def at(self, time: float) -> float:
+        """Move the clock to so many seconds after the start and take a step; how long the duty wants to wait."""
+        self.clock.time = 1000.0 + time
+        return await self.duty.step()
+
+    async def beat(self, check_id: str, status: str, output: str = "") -> None:
+        """A heartbeat from node n2."""
+        await self.duty.on_heartbeat("n2", Heartbeat("n1", check_id, status, output).payload())
+
+
+def run(scenario: Callable[[Scene], Awaitable[None]]) -> None:
+    """Run a scenario on a fresh scene."""
+
+    async def main() -> None:
+        scene = Scene()
+        await scene.consensus.start()
+        await scenario(scene)
+
+    asyncio.run(main())
+
+
+def test_ttl_expires_after_its_time_and_not_before() -> None:
+    """A check without heartbeats turns critical after its TTL; a heartbeat gives it another TTL, outside the log."""
+
+    async def scenario(scene: Scene) -> None:
+        await scene.register("n1", ttl_check("c", 10))
+        assert 10.0 >= await scene.at(0) > 0
+        scene.clock.time = 1009.0
+        index = scene.registry.state.index
+        await scene.beat("c", "passing")
+        assert index == scene.registry.state.index
+        await scene.at(18.9)
+        assert "passing" == scene.check("n1", "c").status
+        await scene.at(19.1)
+        check = scene.check("n1", "c")
+        assert ("critical", "TTL expired") == (check.status, check.output)
+
+    run(scenario)
+
+
+def test_expiry_quotes_the_newest_output_and_is_written_once() -> None:
+    """What the last heartbeat said is in the output, and an expired check costs nothing any more."""
+
+    async def scenario(scene: Scene) -> None:
+        await scene.register("n1", ttl_check("c", 10))
+        await scene.at(0)
+        await scene.beat("c", "passing", "all well")
+        await scene.at(11)
+        expected = "TTL expired (last output before timeout follows): all well"
+        assert expected == scene.check("n1", "c").output
+        index = scene.registry.state.index
+        for time in range(12, 100, 5):
+            await scene.at(time)
+        assert (index, expected) == (scene.registry.state.index, scene.check("n1", "c").output)
+
+    run(scenario)
+
+
+def test_heartbeat_of_another_status_goes_through_the_log() -> None:
+    """If the leader knows the check by another status than the node that took the heartbeat, it writes the new one."""
+
+    async def scenario(scene: Scene) -> None:
+        await scene.register("n1", ttl_check("c", 10))
+        await scene.at(0)
+        await scene.at(11)
+        await scene.beat("c", "passing", "back")
+        check = scene.check("n1", "c")
+        assert ("passing", "back") == (check.status, check.output)
+        await scene.at(12)
+        await scene.at(21)
+        assert "passing" == scene.check("n1", "c").status
+
+    run(scenario)
+
+
+def test_outputs_reach_the_log_after_minutes() -> None:
+    """An output that changed alone is written with the first heartbeat after five minutes, with the newest text."""
+
+    async def scenario(scene: Scene) -> None:
+        await scene.register("n1", ttl_check("c", 1000))
+        await scene.at(0)
+        for time in (1, 100, 200):
+            scene.clock.time = 1000.0 + time
+            await scene.beat("c", "passing", f"at {time}")
+        assert "" == scene.check("n1", "c").output
+        scene.clock.time = 1001.0 + OUTPUT_SYNC_S
+        await scene.beat("c", "passing", "newest")
+        assert "newest" == scene.check("n1", "c").output
+
+    run(scenario)
+
+
+def test_new_leader_grants_a_full_ttl() -> None:
+    """Deadlines begin anew with each leadership, and a follower expires nothing."""
+
+    async def scenario(scene: Scene) -> None:
+        await scene.register("n1", ttl_check("c", 10))
+        await scene.at(0)
+        scene.consensus.role = "follower"
+        await scene.at(50)
+        assert "passing" == scene.check("n1", "c").status
+        scene.consensus.role = "leader"
+        await scene.at(60)
+        await scene.at(69)
+        assert "passing" == scene.check("n1", "c").status
+        await scene.at(71)
+        assert "critical" == scene.check("n1", "c").status
+
+    run(scenario)
+
+
+def test_a_change_in_the_catalog_is_a_sign_of_life() -> None:
+    """A status that came through the log gives a full TTL, and the duty is woken once for many changes."""
+
+    async def scenario(scene: Scene) -> None:
+        await scene.register("n1", ttl_check("c", 10))
+        await scene.at(0)
+        scene.clock.time = 1009.0
+        woken = scene.woken
+        for status in ("warning", "passing", "warning"):
+            await scene.registry.write(CheckUpdate("n1", "c", status, ""))
+        assert woken + 1 == scene.woken
+        await scene.at(9)
+        await scene.at(18)
+        assert "warning" == scene.check("n1", "c").status
+
+    run(scenario)
+
+
+def test_removed_checks_are_forgotten() -> None:
+    """A check that is deregistered before its time does not come back, and its heartbeat is refused."""
+
+    async def scenario(scene: Scene) -> None:
+        await scene.register("n1", ttl_check("c", 10))
+        await scene.at(0)
+        await scene.registry.write(Deregister("n1", check_id="c"))
+        index = scene.registry.state.index
+        await scene.at(11)
+        assert index == scene.registry.state.index
+        with pytest.raises(Refused) as caught:
+            await scene.beat("c", "passing")
+        assert 'CheckID "c" does not have associated TTL' == caught.value.text
+
+    run(scenario)
+
+
+def test_malformed_heartbeats_are_refused() -> None:
+    """Whatever a node sends as a heartbeat, the leader answers with a refusal."""
+
+    async def scenario(scene: Scene) -> None:
+        for payload in (None, [], ["n1", "c", "passing"], ["n1", "c", "passing", 1], {"node": "n1"}):
+            with pytest.raises(Refused):
+                await scene.duty.on_heartbeat("n2", payload)
+
+    run(scenario)
+
+
+def test_reaping_after_too_long_a_failure() -> None:
+    """A service whose check stays critical is deregistered after the time it asked for; passing begins anew."""
+
+    async def scenario(scene: Scene) -> None:
+        check = ttl_check("c", 10_000, status="critical", service_id="web", reap_s=60)
+        await scene.register("n1", check, service=WEB)
+        await scene.at(0)
+        await scene.registry.write(CheckUpdate("n1", "c", "passing", ""))
+        await scene.at(50)
+        await scene.registry.write(CheckUpdate("n1", "c", "critical", ""))
+        await scene.at(51)
+        await scene.at(110)
+        found = scene.registry.local(NodeServices("n1")).value
+        assert found is not None
+        assert 1 == len(found[1])
+        await scene.at(112)
+        found = scene.registry.local(NodeServices("n1")).value
+        assert found is not None
+        assert () == found[1]
+
+    run(scenario)
+
+
+def test_alias_follows_a_service() -> None:
+    """An alias has the worst status among the checks of the service that it names, and says why."""
+
+    async def scenario(scene: Scene) -> None:
+        await scene.register("n1", ttl_check("c", 1000, service_id="web"), service=WEB)
+        other = Service("n1", "other", "other")
+        await scene.register("n1", alias_check("a", "other", AliasService="web"), service=other)
+        seen = []
+        for time, status in enumerate(("passing", "warning", "critical"), start=1):
+            await scene.registry.write(CheckUpdate("n1", "c", status, "why"))
+            await scene.at(time)
+            alias = scene.check("n1", "a")
+            seen.append((alias.status, alias.output))
+        expected = [
+            ("passing", "All checks passing."),
+            ("warning", 'Aliased check "c" failing: why'),
+            ("critical", 'Aliased check "c" failing: why'),
+        ]
+        assert expected == seen
+        await scene.registry.write(Deregister("n1", service_id="web"))
+        await scene.at(9)
+        alias = scene.check("n1", "a")
+        assert ("critical", "Service web could not be found on node n1") == (alias.status, alias.output)
+
+    run(scenario)
+
+
+def test_alias_follows_another_node() -> None:
+    """An alias of a node looks at that node's own checks, wherever it is registered; without any it passes."""
+
+    async def scenario(scene: Scene) -> None:
+        await scene.register("n2")
+        await scene.register("n1", alias_check("a", "", AliasNode="N2"))
+        await scene.at(1)
+        assert ("passing", "No checks found.") == (
+            scene.check("n1", "a").status,
+            scene.check("n1", "a").output,
+        )
+        await scene.register("n2", ttl_check("c", 1000, status="warning"))
+        await scene.at(2)
+        assert "warning" == scene.check("n1", "a").status
+
+    run(scenario)
+
+
+def test_failed_expiry_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An expiry that could not be written is written as soon as that is possible."""
+
+    async def scenario(scene: Scene) -> None:
+        await scene.register("n1", ttl_check("c", 10))
+        await scene.at(0)
+        write = scene.registry.write
+
+        async def refuse(command: object) -> object:
+            raise Refused(500, "not now")
+
+        monkeypatch.setattr(scene.registry, "write", refuse)
+        await scene.at(11)
+        monkeypatch.setattr(scene.registry, "write", write)
+        await scene.at(12)
+        assert "critical" == scene.check("n1", "c").status
+
+    run(scenario)
+
+
+def test_thousands_of_checks_are_taken_one_by_one() -> None:
+    """Of many checks exactly those expire that were not heard."""
+
+    async def scenario(scene: Scene) -> None:
+        await scene.register("n1", *(ttl_check(f"c{number}", 10) for number in range(3000)))
+        await scene.at(0)
+        scene.clock.time = 1009.0
+        for number in range(0, 3000, 2):
+            await scene.beat(f"c{number}", "passing")
+        await scene.at(11)
+        statuses = [scene.check("n1", f"c{number}").status for number in range(3000)]
+        assert ["passing", "critical"] * 1500 == statuses
+
+    run(scenario)

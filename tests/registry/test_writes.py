@@ -1,0 +1,277 @@
+"""The write door: batches, forwarding, trying again, and what each caller is told."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from raftreg.commands import Deregister, KVDelete, KVSet, Register, decode_batch
+from raftreg.errors import NoLeader, OutcomeUnknown, Overloaded, Refused
+from raftreg.registry import Registry
+from raftreg.registry.writes import BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, IN_FLIGHT_COMMANDS_MAX
+from raftreg.state.queries import KVGet, KVKeys
+from tests.fake_cluster import FakeCluster
+
+SHORT_S = 0.2
+
+
+def run(scenario: Callable[[FakeCluster], Awaitable[None]]) -> None:
+    """Run a scenario on a cluster of a, b and c, with a as its leader."""
+
+    async def main() -> None:
+        await asyncio.wait_for(scenario(FakeCluster("a", "b", "c")), 20)
+
+    asyncio.run(main())
+
+
+def put(registry: Registry, key: str, value: bytes = b"v") -> asyncio.Task[object]:
+    """Begin to write a key."""
+    return asyncio.get_running_loop().create_task(_put(registry, key, value))
+
+
+async def _put(registry: Registry, key: str, value: bytes) -> object:
+    return (await registry.write(KVSet(key, value))).value
+
+
+def sizes(cluster: FakeCluster) -> list[int]:
+    """How many commands each log entry holds."""
+    return [len(decode_batch(entry)) for entry in cluster.log]
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_writes_of_one_turn_share_an_entry(name: str) -> None:
+    """What arrives in one turn of the loop goes into one log entry, also from a follower, each with its own index."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        leader, registry = cluster.registry("a"), cluster.registry(name)
+        registry = leader if name == "a" else registry
+        results = await asyncio.gather(*(registry.write(KVSet(str(n), b"v")) for n in range(100)))
+        assert sizes(cluster) == [100]
+        assert len({result.index for result in results}) == 100
+        assert {result.value for result in results} == {True}
+
+    run(scenario)
+
+
+def test_batches_are_bounded_in_number_and_bytes() -> None:
+    """A batch ends at its largest number of commands or bytes; a larger command is an entry of its own."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        registry = cluster.registry("a")
+        await asyncio.gather(*(registry.write(KVSet(str(n), b"v")) for n in range(BATCH_COMMANDS_MAX + 1)))
+        assert sizes(cluster) == [BATCH_COMMANDS_MAX, 1]
+        cluster.log.clear()
+        cluster.nodes["a"].applied = 0
+        big = b"x" * (BATCH_BYTES_MAX // 2)
+        await asyncio.gather(*(registry.write(KVSet(str(n), big)) for n in range(3)))
+        await registry.write(KVSet("huge", b"x" * (2 * BATCH_BYTES_MAX)))
+        assert sizes(cluster) == [1, 1, 1, 1]
+
+    run(scenario)
+
+
+def test_follower_answers_after_it_applied() -> None:
+    """A write through a follower returns only once that follower's own copy has it."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        cluster.registry("a")
+        registry = cluster.registry("b")
+        cluster.nodes["b"].lags = True
+        writing = put(registry, "k")
+        await _until(lambda: len(cluster.log) == 1)
+        await asyncio.sleep(0)
+        assert not writing.done()
+        cluster.nodes["b"].catch_up()
+        assert await writing is True
+        entry = registry.local(KVGet("k")).value
+        assert entry is not None
+        assert entry.value == b"v"
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+@pytest.mark.parametrize("fault", ["lost", "dropped"])
+def test_unknown_outcome_is_tried_again_and_applied_once(name: str, fault: str) -> None:
+    """When nobody knows what became of a proposal it is made again under the same id: the client sees one success."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        leader = cluster.registry("a")
+        registry = leader if name == "a" else cluster.registry(name)
+        cluster.faults = [fault]
+        written = await registry.write(KVSet("k", b"v", cas=0))
+        assert written.value is True
+        entry = leader.local(KVGet("k")).value
+        assert entry is not None
+        assert (entry.create_index, entry.modify_index) == (written.index, written.index)
+
+    run(scenario)
+
+
+def test_write_waits_for_a_leader() -> None:
+    """A write that finds no leader is kept until there is one."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        cluster.registry("a")
+        registry = cluster.registry("b")
+        cluster.elect(None)
+        writing = put(registry, "k")
+        await asyncio.sleep(0)
+        cluster.elect("b")
+        assert await writing is True
+
+    run(scenario)
+
+
+def test_write_without_a_leader_did_not_happen() -> None:
+    """When no leader was found in time the error says that nothing happened, and nothing happens later."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        registry = cluster.registry("a", timeout_s=SHORT_S)
+        cluster.elect(None)
+        with pytest.raises(NoLeader):
+            await registry.write(KVSet("k", b"v"))
+        cluster.elect("a")
+        await registry.write(KVSet("other", b"v"))
+        assert registry.local(KVKeys("", "")).value == ("other",)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("fault", ["lost", "hang"])
+def test_write_that_may_have_happened_is_unknown(fault: str) -> None:
+    """When the time is over and some attempt may have reached the log, the error claims nothing."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        registry = cluster.registry("a", timeout_s=SHORT_S)
+        cluster.faults = [fault]
+        writing = put(registry, "k")
+        await _until(lambda: not cluster.faults)
+        if fault == "lost":
+            cluster.elect(None)
+        with pytest.raises(OutcomeUnknown):
+            await writing
+
+    run(scenario)
+
+
+def test_leader_that_does_not_answer_is_left_when_another_is_elected() -> None:
+    """A call to a leader that hangs costs no more time than the election of the next."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        cluster.registry("a")
+        registry = cluster.registry("b")
+        cluster.nodes["b"].calls_hang = True
+        writing = put(registry, "k")
+        await asyncio.sleep(0.01)
+        cluster.nodes["b"].calls_hang = False
+        cluster.registry("c")
+        cluster.elect("c")
+        assert await writing is True
+
+    run(scenario)
+
+
+def test_in_flight_writes_are_bounded() -> None:
+    """One write more than may be in flight is refused at once; the room is free again when the others are done."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        registry = cluster.registry("a")
+        cluster.faults = ["hang"] * (IN_FLIGHT_COMMANDS_MAX // BATCH_COMMANDS_MAX)
+        writing = [put(registry, str(n)) for n in range(IN_FLIGHT_COMMANDS_MAX)]
+        await _until(lambda: not cluster.faults)
+        with pytest.raises(Overloaded):
+            await registry.write(KVSet("more", b"v"))
+        cluster.released.set()
+        assert {True} == set(await asyncio.gather(*writing))
+        assert (await registry.write(KVSet("more", b"v"))).value is True
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_overloaded_log_is_told_to_the_client(name: str) -> None:
+    """When consensus takes no more, the client learns that nothing happened, through a follower as well."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        leader = cluster.registry("a")
+        registry = leader if name == "a" else cluster.registry(name)
+        cluster.faults = ["overloaded"]
+        with pytest.raises(Overloaded):
+            await registry.write(KVSet("k", b"v"))
+        assert cluster.log == []
+
+    run(scenario)
+
+
+def test_cancelled_client_does_not_hurt_the_batch() -> None:
+    """A client that goes away takes nobody along, and its write goes on."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        registry = cluster.registry("a")
+        cluster.faults = ["hang"]
+        first, second = put(registry, "first"), put(registry, "second")
+        await _until(lambda: not cluster.faults)
+        first.cancel()
+        await asyncio.wait([first])
+        cluster.released.set()
+        assert await second is True
+        assert first.cancelled()
+        assert registry.local(KVKeys("", "")).value == ("first", "second")
+        await registry.stop()
+
+    run(scenario)
+
+
+def test_refusal_of_one_command_leaves_the_others_alone() -> None:
+    """A recorded refusal goes to its own caller only, with its status and text."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        registry = cluster.registry("a")
+        results = await asyncio.gather(
+            registry.write(KVSet("k", b"v")),
+            registry.write(Register("nowhere")),
+            registry.write(Deregister("nowhere")),
+            return_exceptions=True,
+        )
+        assert sizes(cluster) == [3]
+        assert isinstance(results[1], Refused)
+        assert [False, True, False] == [isinstance(result, Exception) for result in results]
+
+    run(scenario)
+
+
+def test_command_that_cannot_be_encoded_is_refused() -> None:
+    """A number of more than 64 bits never gets to the log."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        registry = cluster.registry("a")
+        with pytest.raises(Refused) as caught:
+            await registry.write(KVSet("k", b"v", flags=2**64))
+        assert caught.value.status == 400
+        assert cluster.log == []
+
+    run(scenario)
+
+
+def test_same_request_id_is_done_once() -> None:
+    """The second write under one id changes nothing and is told the first result, whichever node it went to."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        leader, follower = cluster.registry("a"), cluster.registry("b")
+        first = await leader.write(KVSet("k", b"v"), request_id=b"0123456789abcdef")
+        await leader.write(KVDelete("k"))
+        again = await follower.write(KVSet("k", b"v"), request_id=b"0123456789abcdef")
+        assert first == again
+        assert leader.local(KVGet("k")).value is None
+
+    run(scenario)
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    """Let the loop turn until the condition holds."""
+    for _ in range(10_000):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it never came true")

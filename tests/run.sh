@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change goes in: format, lint, types, tests. Arguments go to pytest.
+#
+#   ./tests/run.sh                       all of it
+#   ./tests/run.sh tests/state -k kv     the checks, and only these tests
+#
+# Needs Python 3.11 or newer (PYTHON=... chooses one) and makes its own virtual environment in .venv-test.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+exec </dev/null
+
+source cluster/venv.sh
+make_venv .venv-test dev
+bin=.venv-test/bin
+
+"$bin/ruff" format --check .
+"$bin/ruff" check .
+"$bin/mypy" raftreg tests bench
+exec "$bin/python" -m pytest "$@"

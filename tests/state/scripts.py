@@ -1,0 +1,206 @@
+"""Golden scripts: what a sequence of commands and queries gives, written down and read by people.
+
+A script is a list of blocks, separated by blank lines. A block is comments (`# ...`), commands, a line `----`, and
+what the commands print. `pytest tests/state --rewrite` writes what they print now; read the
+difference before you keep it.
+
+Writes print their result, `@` and the number of the command, and the topics that they touched. Any write takes
+`request=ID` (the request's id) and `after=N`. Queries print their index and one line for each thing found.
+"""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from raftreg.commands import (
+    CheckUpdate,
+    Command,
+    Deregister,
+    Failed,
+    KVDelete,
+    KVDeleteTree,
+    KVSet,
+    Register,
+    Rehome,
+    Request,
+    encode_batch,
+    encode_request,
+)
+from raftreg.model import Check, KVEntry, Node, Service
+from raftreg.state import Applied, Query, State, queries
+
+Options = Mapping[str, str]
+
+
+def run_script(text: str) -> str:
+    """The script with the output that its commands give now."""
+    session = Session()
+    blocks = [block for block in text.strip().split("\n\n") if block.strip()]
+    return "\n\n".join(_run_block(session, block) for block in blocks) + "\n"
+
+
+def _run_block(session: "Session", block: str) -> str:
+    given = block.strip("\n").split("\n----", 1)[0].split("\n")
+    printed = [line for command in given if not command.startswith("#") for line in session.run(command)]
+    return "\n".join([*given, "----", *printed])
+
+
+class Session:
+    """One state, driven by the lines of a script through the bytes of log entries."""
+
+    def __init__(self) -> None:
+        self._state = State(results_max=8, tombstones_max=3)
+        self._requests = 0
+
+    def run(self, line: str) -> list[str]:
+        """Run one line; what it prints."""
+        word, *rest = shlex.split(line)
+        words = [item for item in rest if "=" not in item]
+        options = dict(item.split("=", 1) for item in rest if "=" in item)
+        if word == "restore":
+            return [self._restore()]
+        if word == "garbage":
+            return [_shown(applied) for applied in self._state.apply_entry(bytes.fromhex(words[0]))]
+        query = _query(word, words, options)
+        if query is not None:
+            found = query.run(self._state)
+            return [f"index={found.index}", *(f"  {item}" for item in _lines(found.value))]
+        return [self._write(_command(word, words, options), options)]
+
+    def _write(self, command: Command, options: Options) -> str:
+        self._requests += 1
+        request_id = options.get("request", f"request {self._requests}").encode()
+        after = int(options.get("after", str(self._state.index)))
+        entry = encode_batch([encode_request(Request(request_id, after, command))])
+        return "; ".join(_shown(applied) for applied in self._state.apply_entry(entry))
+
+    def _restore(self) -> str:
+        data, digest = self._state.dump(), self._state.digest()
+        self._state = State(results_max=8, tombstones_max=3)
+        self._state.load(data)
+        same = self._state.dump() == data and self._state.digest() == digest
+        return f"index={self._state.index} {'same' if same else 'DIFFERENT'} bytes"
+
+
+def _command(word: str, words: list[str], options: Options) -> Command:
+    cas = int(options["cas"]) if "cas" in options else None
+    match word:
+        case "set":
+            return KVSet(words[0], words[1].encode(), int(options.get("flags", "0")), cas)
+        case "delete":
+            return KVDelete(words[0], cas)
+        case "delete-tree":
+            return KVDeleteTree(words[0])
+        case "register":
+            return _register(words, options)
+        case "deregister":
+            return Deregister(words[0], options.get("service"), options.get("check"))
+        case "update":
+            seen = int(options["expected"]) if "expected" in options else None
+            return CheckUpdate(words[0], words[1], words[2], options.get("output", ""), seen)
+        case "rehome":
+            return Rehome(words[0], words[1])
+    raise ValueError(f"unknown command: {word}")
+
+
+def _register(words: list[str], options: Options) -> Register:
+    """register NODE [replace-checks] [moves] [at=ADDRESS] [service=NAME ...] [checks=ID/STATUS/SERVICE,...]"""
+    name = words[0]
+    node = (
+        Node(name, options.get("uuid", ""), options["at"], meta=_pairs(options)) if "at" in options else None
+    )
+    service = None
+    if "service" in options:
+        service = Service(
+            name,
+            options.get("id", options["service"]),
+            options["service"],
+            tuple(options["tags"].split(",")) if "tags" in options else None,
+            options.get("address", ""),
+            int(options.get("port", "0")),
+        )
+    checks = []
+    for text in filter(None, options.get("checks", "").split(",")):
+        check_id, status, service_id = text.split("/")
+        checks.append(
+            Check(name, check_id, check_id, status, output=options.get("output", ""), service_id=service_id)
+        )
+    keep = tuple(filter(None, options.get("keep", "").split(",")))
+    return Register(name, node, service, tuple(checks), "replace-checks" in words, "moves" in words, keep)
+
+
+def _pairs(options: Options) -> dict[str, str] | None:
+    pairs = [pair.split(":", 1) for pair in filter(None, options.get("meta", "").split(","))]
+    return dict(pairs) if pairs else None
+
+
+def _query(word: str, words: list[str], options: Options) -> Query[object] | None:
+    one = words[0] if words else ""
+    meta = tuple((_pairs(options) or {}).items())
+    known: dict[str, Query[object]] = {
+        "get": queries.KVGet(one),
+        "list": queries.KVList(one),
+        "keys": queries.KVKeys(one, options.get("separator", "")),
+        "nodes": queries.Nodes(),
+        "node-services": queries.NodeServices(one),
+        "services": queries.ServiceTags(meta),
+        "service": queries.ServiceNodes(one),
+        "health": queries.ServiceHealth(one),
+        "node-checks": queries.NodeChecks(one),
+        "service-checks": queries.ServiceChecks(one),
+        "checks": queries.StateChecks(one),
+        "check": queries.CheckById(one, words[1] if len(words) > 1 else ""),
+        "all-checks": queries.AllChecks(),
+        "services-by-id": queries.ServicesById(one),
+        "checks-by-id": queries.ChecksById(one),
+    }
+    return known.get(word)
+
+
+def _shown(applied: Applied) -> str:
+    result = applied.result
+    said = f"{result.status} {result.text}" if isinstance(result, Failed) else str(result.value).lower()
+    topics = " ".join(f"{what}:{which}" for what, which in applied.topics)
+    return f"{said} @{result.index}" + (f" [{topics}]" if topics else "")
+
+
+def _lines(value: object) -> list[str]:
+    if value is None:
+        return ["none"]
+    if isinstance(value, dict):
+        return [f"{name}: {' '.join(tags)}".rstrip() for name, tags in value.items()]
+    if not isinstance(value, tuple):
+        return [_line(value)]
+    if value and isinstance(value[0], Node) and isinstance(value[-1], tuple):
+        return [_line(value[0]), *(f"  {_line(item)}" for item in value[1])]
+    return [
+        " | ".join(_line(part) for part in item) if isinstance(item, tuple) else _line(item) for item in value
+    ]
+
+
+def _line(item: object) -> str:
+    match item:
+        case str():
+            return item
+        case KVEntry():
+            return f"{item.key} = {item.value.decode()} flags={item.flags} {_indexes(item)}"
+        case Node():
+            return f"node {item.name} {item.address} id={item.id or '-'} {_indexes(item)}"
+        case Service():
+            where = f"{item.address}:{item.port} tags={','.join(item.tags or ()) or '-'}"
+            return f"service {item.node}/{item.id} {item.name} {where} {_indexes(item)}"
+        case Check():
+            owner = f"{item.service_name}({','.join(item.service_tags or ())})" if item.service_id else "-"
+            return f"check {item.node}/{item.id} {item.status} {item.output!r} of {owner} {_indexes(item)}"
+        case tuple():
+            return " + ".join(_line(part) for part in item) or "no checks"
+    raise TypeError(f"cannot show {type(item).__name__}")
+
+
+def _indexes(item: KVEntry | Node | Service | Check) -> str:
+    return f"c{item.create_index} m{item.modify_index}"
+
+
+def scripts() -> list[Path]:
+    """The scripts beside this file."""
+    return sorted((Path(__file__).parent / "scripts").glob("*.txt"))

@@ -1,0 +1,143 @@
+"""Small worlds for hypothesis: few names, so that commands meet each other, in many spellings."""
+
+from collections.abc import Iterable
+
+from hypothesis import strategies as st
+
+from raftreg.commands import (
+    CheckUpdate,
+    Command,
+    Deregister,
+    KVDelete,
+    KVDeleteTree,
+    KVSet,
+    Register,
+    Rehome,
+    Request,
+    encode_batch,
+    encode_request,
+)
+from raftreg.model import Check, Node, Probe, Service, Weights
+from raftreg.state import Query, queries
+
+KEYS = ("a", "a/1", "a/2", "ab", "b/1", "ä", "\udcff", "")
+PREFIXES = ("", "a", "a/", "b", "z", "\udcff")
+NODES = ("n1", "N1", "n2", "n3")
+NAMES = ("web", "Web", "db")
+IDS = ("web", "s1")
+CHECK_IDS = ("c1", "c2", "serfHealth")
+STATUSES = ("passing", "warning", "critical")
+
+keys, nodes, names, ids = (st.sampled_from(values) for values in (KEYS, NODES, NAMES, IDS))
+check_ids, statuses = st.sampled_from(CHECK_IDS), st.sampled_from(STATUSES)
+casses = st.none() | st.integers(0, 30)
+
+kv_commands: st.SearchStrategy[Command] = st.one_of(
+    st.builds(
+        KVSet, keys, st.sampled_from((b"", b"x", b"\x00\xff")), st.sampled_from((0, 1, 2**64 - 1)), casses
+    ),
+    st.builds(KVDelete, keys, casses),
+    st.builds(KVDeleteTree, st.sampled_from(PREFIXES)),
+)
+
+free_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+free_maps = st.none() | st.dictionaries(st.text(max_size=5), free_values, max_size=3)
+text_maps = st.none() | st.dictionaries(st.sampled_from(("k", "rack")), st.sampled_from(("1", "2")))
+tags = st.sampled_from((None, (), ("x",), ("y", "x")))
+
+
+def node_records(names: st.SearchStrategy[str]) -> st.SearchStrategy[Node]:
+    """Nodes of these names, some with one of two ids."""
+    return st.builds(
+        Node,
+        names,
+        st.sampled_from(("", "", "id-1", "id-2")),
+        st.sampled_from(("10.0.0.1", "10.0.0.2")),
+        meta=text_maps,
+    )
+
+
+service_records = st.builds(
+    Service,
+    st.just(""),
+    ids,
+    names,
+    tags,
+    st.sampled_from(("", "10.1.1.1")),
+    st.sampled_from((0, 80)),
+    weights=st.builds(Weights, st.just(1), st.sampled_from((1, 2))),
+)
+probes = st.none() | st.builds(Probe, st.just("ttl"), ttl_s=st.sampled_from((10.0, 15.0)))
+check_records = st.builds(
+    Check,
+    st.just(""),
+    check_ids,
+    check_ids,
+    statuses,
+    output=st.sampled_from(("", "o")),
+    service_id=st.sampled_from(("", "web", "web", "s1")),
+    probe=probes,
+)
+registrations = st.builds(
+    Register,
+    nodes,
+    st.one_of(st.none(), node_records(nodes), node_records(nodes)),
+    st.one_of(st.none(), service_records, service_records),
+    st.lists(check_records, max_size=2).map(tuple),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(((), ("c1",), CHECK_IDS)),
+)
+catalog_commands: st.SearchStrategy[Command] = st.one_of(
+    registrations,
+    registrations,
+    st.builds(Deregister, nodes, st.none() | ids, st.none() | check_ids),
+    st.builds(Deregister, nodes),
+    st.builds(
+        CheckUpdate, nodes, check_ids, statuses, st.sampled_from(("", "o")), st.none() | st.integers(1, 30)
+    ),
+    st.builds(Rehome, nodes, nodes),
+)
+commands = kv_commands | catalog_commands
+
+
+def requests_of(commands: st.SearchStrategy[Command]) -> st.SearchStrategy[Request]:
+    """Commands under ids so few that some are repeated; `after` is of any age."""
+    return st.builds(
+        Request, st.integers(0, 40).map(lambda number: b"id %d" % number), st.integers(0, 60), commands
+    )
+
+
+def entry(requests: Iterable[Request]) -> bytes:
+    """One log entry."""
+    return encode_batch([encode_request(request) for request in requests])
+
+
+def all_queries() -> list[Query[object]]:
+    """Every query over the small world."""
+    asked: list[Query[object]] = [queries.KVGet(key) for key in (*KEYS, "none")]
+    asked += [queries.KVList(prefix) for prefix in PREFIXES]
+    asked += [queries.KVKeys(prefix, "/") for prefix in PREFIXES]
+    asked += [
+        queries.Nodes(),
+        queries.AllChecks(),
+        queries.ServiceTags(),
+        queries.ServiceTags((("rack", "1"),)),
+    ]
+    asked += [queries.StateChecks(status) for status in ("any", *STATUSES)]
+    for node in (*NODES, "none"):
+        asked += [queries.NodeServices(node), queries.NodeChecks(node)]
+        asked += [queries.CheckById(node, check_id) for check_id in CHECK_IDS]
+    for name in (*NAMES, "none"):
+        asked += [queries.ServiceNodes(name), queries.ServiceHealth(name), queries.ServiceChecks(name)]
+    asked += [queries.ServicesById(service_id) for service_id in IDS]
+    asked += [queries.ChecksById(check_id) for check_id in CHECK_IDS]
+    return asked

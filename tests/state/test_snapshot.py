@@ -1,0 +1,137 @@
+"""Dumps that are not dumps, and what a log entry may hold."""
+
+import contextlib
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raftreg import codec
+from raftreg.commands import Failed, KVSet, Ok, Register, Request, decode_batch, encode_batch, encode_request
+from raftreg.model import Check, Node, Service
+from raftreg.state import State, queries
+from raftreg.state.machine import FORGOTTEN
+from raftreg.state.snapshot import BYTES_PER_SLICE, ROWS_PER_SLICE
+from tests.state.strategies import commands, requests_of
+
+
+def small_state() -> State:
+    """A state with something in every table."""
+    state = State()
+    state.apply(Request(b"1", 0, KVSet("a", b"x")))
+    checks = (Check("n", "c", "c", service_id="web"),)
+    service = Service("n", "web", "web", ("x",), extra={"Kind": "typical", "Proxy": {"a": [1, 2.5, None]}})
+    state.apply(Request(b"2", 0, Register("n", Node("n", "id", "10.0.0.1"), service, checks)))
+    return state
+
+
+SMALL = small_state().dump()
+
+
+@given(st.integers(0, len(SMALL) - 1), st.integers(0, 255))
+def test_damaged_dump_is_refused_with_value_error(place: int, byte: int) -> None:
+    """A changed byte gives ValueError or another state that dumps again, and a refused dump changes nothing."""
+    state = small_state()
+    damaged = bytearray(SMALL)
+    damaged[place] = byte
+    try:
+        state.load(bytes(damaged))
+    except ValueError:
+        assert state.dump() == SMALL
+    else:
+        state.load(state.dump())
+
+
+def test_cut_or_longer_dump_is_refused() -> None:
+    """Every proper prefix of a dump is refused, and so is a dump with something behind it."""
+    state = State()
+    empty = state.dump()
+    for size in range(len(SMALL)):
+        with pytest.raises(ValueError, match="state"):
+            state.load(SMALL[:size])
+    with pytest.raises(ValueError, match="state"):
+        state.load(SMALL + b"\x00")
+    assert empty == state.dump()
+
+
+@given(st.binary(max_size=60))
+def test_random_bytes_are_no_dump(data: bytes) -> None:
+    """Random bytes give ValueError, never another exception."""
+    with pytest.raises(ValueError, match="state"):
+        State().load(data)
+    with pytest.raises(ValueError, match="state"):
+        State().load(bytes((codec.VERSION,)) + data)
+
+
+def test_dump_of_another_version_is_refused() -> None:
+    """The version is the first byte, and only this release's is taken."""
+    with pytest.raises(ValueError, match="format version"):
+        State().load(bytes((codec.VERSION + 1,)) + SMALL[1:])
+
+
+def test_dump_that_contradicts_itself_is_refused() -> None:
+    """A service on a node that is not there is refused."""
+    unpacker = msgpack.Unpacker()
+    unpacker.feed(SMALL[1:])
+    parts = list(unpacker)
+    kept = [part for part in parts if part[0] != 2]
+    kept[-1] = [-1, parts[-1][1] - 1]
+    data = SMALL[:1] + b"".join(msgpack.packb(part) for part in kept)
+    with pytest.raises(ValueError, match="names a node that is not there"):
+        State().load(data)
+
+
+def test_dump_is_made_of_small_pieces() -> None:
+    """No piece has more than a few hundred rows, and large values come in pieces of their own."""
+    state = State()
+    large = b"x" * (BYTES_PER_SLICE // 8)
+    for number in range(ROWS_PER_SLICE + 10):
+        state.apply(Request(b"%d" % number, 0, KVSet(f"k{number:04d}", large if number < 10 else b"")))
+    data = state.dump()
+    unpacker = msgpack.Unpacker(max_buffer_size=len(data))
+    unpacker.feed(data[1:])
+    sizes = [len(rows) for number, rows in list(unpacker)[1:-1] if number == 0]
+    assert [1] * ROWS_PER_SLICE + [10] == sizes
+    other = State()
+    other.load(data)
+    assert data == other.dump()
+
+
+@given(st.lists(requests_of(commands) | st.binary(max_size=10), max_size=8))
+def test_entry_of_anything_is_applied(items: list[Request | bytes]) -> None:
+    """Whatever a batch holds, each item takes a number and has a result, and what is well-formed is applied."""
+    state = State()
+    batch = [item if isinstance(item, bytes) else encode_request(item) for item in items]
+    applied = state.apply_entry(encode_batch(batch))
+    assert len(items) == len(applied)
+    assert 1 + len(items) == state.index
+    for item, outcome in zip(items, applied, strict=True):
+        if isinstance(item, bytes):
+            assert isinstance(outcome.result, Failed)
+            assert outcome.result.status == 500
+            assert outcome.topics == ()
+
+
+@given(st.binary(max_size=60))
+def test_random_entry_is_one_recorded_failure(data: bytes) -> None:
+    """Bytes that are no batch give one Failed result with a number of its own, on every node the same."""
+    state = State()
+    with contextlib.suppress(ValueError):
+        decode_batch(data)
+        return
+    (applied,) = state.apply_entry(data)
+    assert isinstance(applied.result, Failed)
+    assert (2, 500) == (applied.result.index, applied.result.status)
+
+
+def test_forgotten_request_says_that_its_outcome_is_unknown() -> None:
+    """A request older than the memory of results is refused, and is refused again when it is repeated."""
+    state = State(results_max=2)
+    old = Request(b"old", 1, KVSet("a", b"x"))
+    assert Ok(2, True) == state.apply(old).result
+    for number in range(2):
+        state.apply(Request(b"%d" % number, state.index, KVSet("b", b"%d" % number)))
+    assert Failed(5, 500, FORGOTTEN) == state.apply(old).result
+    assert Failed(5, 500, FORGOTTEN) == state.apply(old).result
+    assert queries.KVGet("a").run(state).index == 2
