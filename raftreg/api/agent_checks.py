@@ -15,6 +15,7 @@ from raftreg.api.shapes import agent_check_json
 from raftreg.commands import CheckUpdate, Deregister, Register
 from raftreg.duties.heartbeats import TTL_CALL, Heartbeat
 from raftreg.errors import Refused
+from raftreg.state.queries import CheckById
 
 OUTPUT_MAX: Final = 4096  # bytes of an output that are kept
 
@@ -74,14 +75,19 @@ async def _heartbeat(context: ApiContext, request: Request, status: str, output:
     check = await find_check(context, request.rest)
     if check is None or check.probe is None or check.probe.kind != "ttl":
         raise Refused(500, f'CheckID "{request.rest}" does not have associated TTL')
-    output = _bounded(output)
-    if check.status != status:
-        await write(context, request, CheckUpdate(check.node, check.id, status, output))
-    else:
-        context.check_outputs.note(check, output)
-        heartbeat = Heartbeat(check.node, check.id, status, output)
-        await context.registry.tell_leader(TTL_CALL, heartbeat.payload())
+    heartbeat = Heartbeat(check.node, check.id, status, _bounded(output))
+    if check.status != status and await _changes(context, request, heartbeat):
+        return empty_response()
+    context.check_outputs.note(check, heartbeat.output)
+    await context.registry.tell_leader(TTL_CALL, heartbeat.payload())
     return empty_response()
+
+
+async def _changes(context: ApiContext, request: Request, beat: Heartbeat) -> bool:
+    """Write the status; False if it was that already, which this node had not heard: then no deadline was put off."""
+    written = await write(context, request, CheckUpdate(beat.node, beat.check_id, beat.status, beat.output))
+    now = context.registry.local(CheckById(beat.node, beat.check_id)).value
+    return now is None or now.modify_index >= written.index
 
 
 def _bounded(output: str) -> str:

@@ -5,6 +5,7 @@ from raftreg.api.http import Request, Response
 from raftreg.api.options import check_datacenter, parse_options
 from raftreg.api.render import json_response, text_response
 from raftreg.errors import NoLeader
+from raftreg.state.queries import NodeServices
 
 
 async def get_root(context: ApiContext, request: Request) -> Response:
@@ -18,11 +19,14 @@ async def get_livez(context: ApiContext, request: Request) -> Response:
 
 
 async def get_readyz(context: ApiContext, request: Request) -> Response:
-    """GET /readyz: 200 when this node is joined and has caught up with a leader, else 503 and the reason."""
+    """GET /readyz: 200 when this node has joined, caught up with a leader and registered itself, else 503 and why."""
+    registry = context.registry
     try:
-        await context.registry.check_ready()
+        await registry.check_ready()
     except NoLeader as error:
         return text_response(503, f"not ready: {error}")
+    if registry.local(NodeServices(context.node_name)).value is None:
+        return text_response(503, f"not ready: node {context.node_name} is not in the catalog yet")
     return text_response(200, "ready")
 
 

@@ -56,7 +56,7 @@ def agent(config: Path | None, **flags: str | None) -> None:
     _run(config, flags, in_dev=False)
 
 
-@click.command()
+@click.command(short_help="Run one node in memory, for trying things out.")
 @_config_option
 @_with_settings(tuple(setting for setting in SETTINGS if setting.in_dev))
 def dev(config: Path | None, **flags: str | None) -> None:

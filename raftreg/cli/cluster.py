@@ -14,7 +14,7 @@ from raftreg.errors import RaftregError
 _MEMBER_STATES = {1: "alive", 2: "leaving", 3: "left", 4: "failed"}
 
 
-@click.command()
+@click.command(short_help="Print the nodes of the cluster.")
 @http_address
 def members(http_addr: str | None) -> None:
     """Print the nodes of the cluster, as the node that is asked sees them."""

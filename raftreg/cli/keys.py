@@ -11,7 +11,7 @@ from raftreg.clock import SystemClock
 from raftreg.settings import CLUSTER_KEY_SIZE
 
 
-@click.command()
+@click.command(short_help="Make a cluster key.")
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 def keygen(file: Path | None) -> None:
     """Make a cluster key: into FILE, which must not exist yet and only you can read, or onto the terminal.

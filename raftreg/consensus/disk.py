@@ -43,6 +43,14 @@ class Disk(Protocol):
         """The whole content."""
         ...
 
+    def read(self, handle: int, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset`; fewer only at the end of the file."""
+        ...
+
+    def size(self, handle: int) -> int:
+        """Bytes in the file."""
+        ...
+
     def write(self, handle: int, offset: int, data: bytes) -> None:
         """Write all of `data` at `offset`. After an error any part of it may have been written."""
         ...
@@ -95,6 +103,14 @@ class RealDisk:
     def read_file(self, path: Path) -> bytes:
         """Read it whole."""
         return path.read_bytes()
+
+    def read(self, handle: int, offset: int, size: int) -> bytes:
+        """A positioned read."""
+        return os.pread(handle, size, offset)
+
+    def size(self, handle: int) -> int:
+        """fstat."""
+        return os.fstat(handle).st_size
 
     def write(self, handle: int, offset: int, data: bytes) -> None:
         """Positioned writes until all of it is written."""

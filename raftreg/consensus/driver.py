@@ -17,7 +17,9 @@ from raftreg.consensus import messages as m
 from raftreg.consensus.applied import AppliedWaiters
 from raftreg.consensus.calls import Calls
 from raftreg.consensus.engine import Engine, World
-from raftreg.consensus.jobs import WorkerThread
+from raftreg.consensus.identity import LOG_DIRECTORY
+from raftreg.consensus.jobs import Worker
+from raftreg.consensus.machinery import Machinery
 from raftreg.consensus.members import Members, name_of
 from raftreg.consensus.settings import RaftSettings
 from raftreg.consensus.snapshot import SnapshotStore
@@ -34,6 +36,7 @@ class Surroundings:
 
     loop: asyncio.AbstractEventLoop
     clock: Clock
+    machinery: Machinery
     send: Callable[[str, list[Any]], bool]
     has_room: Callable[[str], bool]
     guarded: Callable[[Callable[[], object]], None]  # runs a piece of work; what it raises ends the process
@@ -62,8 +65,15 @@ class Driver:
         self._seen: tuple[int, str | None] = (0, None)
         self._moved = asyncio.Event()  # set whenever role or leader changed
         self._timer: asyncio.TimerHandle | None = None
-        self._jobs = WorkerThread(around.loop, around.guarded)
-        wal = self.wal = Wal(settings.data_dir / "log", members.cluster_id, member_id)
+        machinery = around.machinery
+        self._jobs = Worker(around.loop, machinery.writer("raftreg-snapshot"), around.guarded)
+        wal = self.wal = Wal(
+            settings.data_dir / LOG_DIRECTORY,
+            members.cluster_id,
+            member_id,
+            disk=machinery.disk,
+            writer=machinery.writer("raftreg-wal"),
+        )
         world = World(
             outlet=around.send,
             clock=around.clock,
@@ -72,7 +82,7 @@ class Driver:
             want_sync=wal.kick,
             on_change=lambda: _later(around.loop, around.guarded, self._changed),
         )
-        store = SnapshotStore(settings.data_dir, members.cluster_id)
+        store = SnapshotStore(settings.data_dir, members.cluster_id, machinery.disk)
         entries = settings.snapshot_entries
         self.engine = Engine(
             member_id, genesis, wal, wal.recover(), store, machine, world, settings.timing, entries
@@ -214,7 +224,7 @@ class Driver:
         if self._timer is not None:
             self._timer.cancel()
         await self.wal.close()
-        self._jobs.stop()
+        await self._jobs.stop()
 
 
 def _leadership(engine: Engine) -> str:

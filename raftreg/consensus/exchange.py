@@ -207,7 +207,7 @@ class Exchange:
             self._delegate.told_refused(who, text if authentic else f"unproved: {text}")
 
     def link_failed(self, link: Link, text: str) -> None:
-        """Log it, for strangers once for each address, whatever the port that they came from."""
+        """Log it, for strangers once for each address, whatever they said."""
         who, shown = self._who(link)
         if link.peer is not None or link.dialed_name is not None:
             self._notice(who, f"closed the connection with {shown}: {text}")
@@ -271,9 +271,10 @@ class Exchange:
         )
 
     def _who(self, link: Link) -> tuple[str, str]:
-        """(the subject of notices, how to show it)."""
+        """(the subject of notices, how to show it). The port of somebody who called says nothing, and varies."""
         name = link.dialed_name or (link.peer.name if link.peer is not None else None)
-        return (name, f"{name} ({link.remote})") if name else (link.remote.rpartition(":")[0], link.remote)
+        remote = link.remote if link.role == DIALER else link.remote.rpartition(":")[0]
+        return (name, f"{name} ({remote})") if name else (remote, remote)
 
     def _notice(self, subject: str, text: str, *, same: str | None = None) -> None:
         if not self.stopping:

@@ -1,24 +1,29 @@
-"""One worker thread for snapshots, so that neither the event loop nor the log's own thread waits for them."""
+"""Snapshot work in a thread of its own, so that neither the event loop nor the log's thread waits for it."""
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+
+from raftreg.consensus.writer import Writer
 
 
-class WorkerThread:
+class Worker:
     """Runs jobs one after the other and gives their results back on the loop."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, guarded: Callable[[Callable[[], object]], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        writer: Writer,
+        guarded: Callable[[Callable[[], object]], None],
     ) -> None:
         """`guarded` runs what comes back; it deals with exceptions."""
         self._loop = loop
+        self._writer = writer
         self._guarded = guarded
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="snapshot")
         self._stopped = False
+        writer.start(loop)
 
     def run(self, work: Callable[[], object], done: Callable[[object], None]) -> None:
-        """Run `work` in the thread, then `done` on the loop with its result or the exception that it raised."""
+        """Run `work` elsewhere, then `done` on the loop with its result or the exception that it raised."""
 
         def job() -> None:
             try:
@@ -28,9 +33,9 @@ class WorkerThread:
             if not self._stopped:
                 self._loop.call_soon_threadsafe(self._guarded, lambda: done(outcome))
 
-        self._executor.submit(job)
+        self._writer.submit(job)
 
-    def stop(self) -> None:
-        """Wait for the job in hand; its result is dropped."""
+    async def stop(self) -> None:
+        """Wait for the jobs in hand; their results are dropped."""
         self._stopped = True
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        await self._writer.stop()

@@ -14,11 +14,11 @@ from raftreg.consensus import StateMachine, Status
 from raftreg.consensus import messages as m
 from raftreg.consensus.driver import Driver, Surroundings
 from raftreg.consensus.identity import DataDir, open_data_dir
+from raftreg.consensus.machinery import Machinery, Wires, real_machinery
 from raftreg.consensus.members import Members
 from raftreg.consensus.peers import Peers
 from raftreg.consensus.settings import RaftSettings
 from raftreg.consensus.status import starting_status, status_of
-from raftreg.consensus.transport import Transport
 from raftreg.errors import Fatal, NoLeader, NotLeader
 
 __all__ = ["RaftNode", "RaftSettings"]
@@ -40,11 +40,13 @@ class RaftNode:
         machine: StateMachine,
         clock: Clock,
         on_fatal: Callable[[BaseException], None],
+        machinery: Machinery | None = None,
     ) -> None:
         self.settings, self.machine, self.clock, self.on_fatal = settings, machine, clock, on_fatal
+        self._machinery = machinery or real_machinery()
         self.driver: Driver | None = None
         self._data_dir: DataDir | None = None
-        self._transport: Transport | None = None
+        self._wires: Wires | None = None
         self._peers: Peers | None = None
         self._handler: Handler | None = None
         self._callbacks: list[Callable[[], None]] = []
@@ -55,21 +57,23 @@ class RaftNode:
         """Recover, listen, take part. Raises StartRefused for what an operator must mend."""
         settings = self.settings
         self._loop = asyncio.get_running_loop()
-        data_dir = self._data_dir = open_data_dir(settings.data_dir, settings.name, self.clock)
+        data_dir = self._data_dir = open_data_dir(
+            settings.data_dir,
+            settings.name,
+            self.clock,
+            disk=self._machinery.disk,
+            exclusive=self._machinery.exclusive,
+        )
         self._peers = Peers(
             settings, data_dir, self._send, self._reset, self._adopt, self._guarded, self.on_fatal
         )
         if data_dir.identity.genesis is not None:
             self._begin(data_dir.identity.genesis)
-        self._transport = Transport(
-            self._peers,
-            self.clock,
-            name=settings.name,
-            listen=settings.listen,
-            addresses=settings.peers,
-            key=settings.cluster_key or b"",
+        key = settings.cluster_key or b""
+        self._wires = self._machinery.wires(
+            self._peers, self.clock, settings.name, settings.listen, settings.peers, key
         )
-        await self._transport.start()
+        await self._wires.start()
         if self.driver is None:
             self._guarded(self._peers.try_genesis)
 
@@ -82,8 +86,8 @@ class RaftNode:
         if self.driver is not None:
             await self.driver.hand_over()
             await self.driver.close()
-        if self._transport is not None:
-            await self._transport.stop()
+        if self._wires is not None:
+            await self._wires.stop()
         if self._data_dir is not None:
             await self._data_dir.close()
 
@@ -94,6 +98,7 @@ class RaftNode:
         around = Surroundings(
             loop=self._loop,
             clock=self.clock,
+            machinery=self._machinery,
             send=self._send,
             has_room=self._has_room,
             guarded=self._guarded,
@@ -111,28 +116,28 @@ class RaftNode:
         Who made it leaves its connections open, so that the genesis arrives; the others come back by themselves.
         """
         assert self._data_dir is not None
-        assert self._transport is not None
+        assert self._wires is not None
         members = Members.decode(genesis)
         if members is None:
             raise Fatal("a peer sent a genesis that is none")
         self._data_dir.save_genesis(genesis, members.cluster_id)
-        connected = self._transport.connected()
+        connected = self._wires.connected()
         for member in connected:
             self._send(member, [m.GENESIS, genesis])
         self._begin(genesis)
         if not made_here:
             for member in connected:
-                self._transport.reset(member)
+                self._wires.reset(member)
 
     def _send(self, member: str, message: list[Any]) -> bool:
-        return self._transport is not None and self._transport.send(member, message)
+        return self._wires is not None and self._wires.send(member, message)
 
     def _reset(self, member: str) -> None:
-        if self._transport is not None:
-            self._transport.reset(member)
+        if self._wires is not None:
+            self._wires.reset(member)
 
     def _has_room(self, member: str) -> bool:
-        return self._transport is not None and self._transport.has_room(member)
+        return self._wires is not None and self._wires.has_room(member)
 
     def _guarded(self, work: Callable[[], object]) -> None:
         """Run a piece of work of the loop; whatever it raises ends the process."""
@@ -189,10 +194,10 @@ class RaftNode:
 
     def status(self) -> Status:
         """See `Consensus.status`."""
-        if self.driver is None or self._transport is None:
+        if self.driver is None or self._wires is None:
             member_id = self._data_dir.identity.member_id if self._data_dir else self.settings.name
             return starting_status(self.settings, member_id)
-        return status_of(self.driver.engine, self._transport, self.settings, self.clock)
+        return status_of(self.driver.engine, self._wires, self.settings, self.clock)
 
     def _joined(self) -> Driver:
         if self.driver is None or self._stopping:

@@ -5,22 +5,26 @@ import logging
 logger = logging.getLogger("raftreg.consensus.transport")
 
 SUBJECTS_MAX = 256
+TEXTS_MAX = 16
 
 
 class Notices:
-    """Warnings that are not repeated while nothing else is said about the same subject."""
+    """Warnings that are not repeated until all was well with their subject."""
 
     def __init__(self) -> None:
-        self._said: dict[str, str] = {}
+        self._said: dict[str, set[str]] = {}
 
     def say(self, subject: str, text: str, *, same: str | None = None) -> None:
-        """Warn, unless the last about `subject` was the same. `same` stands for the text where that varies."""
-        said = same or text
-        if self._said.get(subject) == said:
+        """Warn, unless that was said about `subject` before. `same` stands for the text where details of it vary."""
+        key = same or text
+        said = self._said.setdefault(subject, set())
+        if key in said:
             return
-        if len(self._said) >= SUBJECTS_MAX:
-            self._said.clear()
-        self._said[subject] = said
+        if len(said) >= TEXTS_MAX:
+            said.clear()
+        said.add(key)
+        if len(self._said) > SUBJECTS_MAX:
+            del self._said[next(iter(self._said))]
         logger.warning("%s", text)
 
     def forget(self, subject: str) -> None:

@@ -56,6 +56,11 @@ class Peers:
 
     def judge(self, hello: Hello) -> str | None:
         """Whether to talk to a peer: None, or why not."""
+        verdict: list[str | None] = [f"{self.settings.name} is ending"]
+        self._guarded(lambda: verdict.append(self._judge(hello)))
+        return verdict[-1]
+
+    def _judge(self, hello: Hello) -> str | None:
         name = self.settings.name
         if self.driver is None:
             return refusal_without_cluster(name, self.settings.peers, hello)

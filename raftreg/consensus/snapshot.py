@@ -8,7 +8,6 @@ The file holds nothing that is special to the node that wrote it, so it is sent 
 snapshot without a member set is refused. Damage is never papered over: it is reported with file and offset.
 """
 
-import os
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from pathlib import Path
 import google_crc32c
 import msgpack
 
-from raftreg.consensus.files import sync_directory, write_atomically
+from raftreg.consensus.disk import Disk, RealDisk
+from raftreg.consensus.files import write_atomically
 from raftreg.consensus.journal import Entry, Placed
 from raftreg.consensus.members import Members
 from raftreg.errors import Damaged
@@ -25,6 +25,7 @@ from raftreg.errors import Damaged
 _MAGIC = b"raftreg-snapshot\x01\n"
 _CHUNK_HEADER = struct.Struct("<II")
 _CHUNK_BYTES = 1 << 20
+_HEAD_BYTES_MAX = 16 << 20  # two log entries and a member set
 _VERSION = 1
 _PREFIX = "snapshot-"
 _REMEDY = (
@@ -106,28 +107,20 @@ def _chunks(path: str, blob: bytes) -> Iterator[bytes]:
         raise Damaged(path, offset, "bytes after the end", _REMEDY)
 
 
-def snapshot_term(path: Path) -> int:
-    """Term of the newest entry in a snapshot file, from its first chunk. Raises Damaged."""
-    with path.open("rb") as file:
-        beginning = file.read(len(_MAGIC) + _CHUNK_HEADER.size)
-        length, checksum = _CHUNK_HEADER.unpack_from(beginning, len(_MAGIC))
-        head = file.read(min(length, _CHUNK_BYTES * 16))
-    if google_crc32c.value(head) != checksum:
-        raise Damaged(str(path), len(_MAGIC), "a wrong checksum", _REMEDY)
-    return int(msgpack.unpackb(head)[2][2])
-
-
 class SnapshotStore:
     """The snapshots of one data directory. Methods that write are called in a worker thread, one at a time."""
 
-    def __init__(self, directory: Path, cluster_id: str) -> None:
+    def __init__(self, directory: Path, cluster_id: str, disk: Disk | None = None) -> None:
         self.directory = directory
         self.cluster_id = cluster_id
+        self.disk = disk or RealDisk()
 
     def indexes(self) -> list[int]:
         """Raft indexes of the snapshots on disk, newest first."""
-        names = (path.name for path in self.directory.glob(_PREFIX + "*"))
-        return sorted((int(n[len(_PREFIX) :]) for n in names if n[len(_PREFIX) :].isdigit()), reverse=True)
+        numbers = (
+            name[len(_PREFIX) :] for name in self.disk.listdir(self.directory) if name.startswith(_PREFIX)
+        )
+        return sorted((int(number) for number in numbers if number.isdigit()), reverse=True)
 
     def path(self, index: int) -> Path:
         """Where the snapshot at a Raft index is."""
@@ -139,29 +132,57 @@ class SnapshotStore:
         if not indexes:
             return None
         path = self.path(indexes[0])
-        return decode(str(path), self.cluster_id, path.read_bytes())
+        return decode(str(path), self.cluster_id, self.disk.read_file(path))
 
     def save(self, snapshot: Snapshot) -> None:
         """Make a snapshot durable under its name, then drop all but the newest two."""
-        write_atomically(self.path(snapshot.index), encode(self.cluster_id, snapshot))
+        write_atomically(self.path(snapshot.index), encode(self.cluster_id, snapshot), disk=self.disk)
         self._prune()
 
-    def adopt(self, received: Path) -> Snapshot:
-        """Check a file received from another member, make it durable and give it its name."""
-        snapshot = decode(str(received), self.cluster_id, received.read_bytes())
-        descriptor = os.open(received, os.O_RDWR)
+    # -- sending and receiving -------------------------------------------------------------------------------------
+    def open_newest(self) -> tuple[int, int, int, int]:
+        """(handle, Raft index, its term, bytes) of the newest snapshot, to be read and closed by the caller."""
+        index = self.indexes()[0]
+        handle = self.disk.open(self.path(index))
         try:
-            os.fsync(descriptor)
+            return handle, index, self._term(handle, str(self.path(index))), self.disk.size(handle)
+        except BaseException:
+            self.disk.close(handle)
+            raise
+
+    def _term(self, handle: int, path: str) -> int:
+        """Term of the newest entry in a snapshot, from its first chunk."""
+        length, checksum = _CHUNK_HEADER.unpack(self.disk.read(handle, len(_MAGIC), _CHUNK_HEADER.size))
+        head = self.disk.read(handle, len(_MAGIC) + _CHUNK_HEADER.size, min(length, _HEAD_BYTES_MAX))
+        if google_crc32c.value(head) != checksum:
+            raise Damaged(path, len(_MAGIC), "a wrong checksum", _REMEDY)
+        return int(msgpack.unpackb(head)[2][2])
+
+    def open_incoming(self) -> int:
+        """A handle to an empty file for a snapshot that arrives."""
+        return self.disk.open(self._incoming, create=True)
+
+    def adopt(self) -> Snapshot:
+        """Check the file that arrived, make it durable and give it its name. Raises Damaged."""
+        incoming = self._incoming
+        snapshot = decode(str(incoming), self.cluster_id, self.disk.read_file(incoming))
+        handle = self.disk.open(incoming)
+        try:
+            self.disk.fdatasync(handle)
         finally:
-            os.close(descriptor)
-        received.replace(self.path(snapshot.index))
-        sync_directory(self.directory)
+            self.disk.close(handle)
+        self.disk.rename(incoming, self.path(snapshot.index))
+        self.disk.sync_directory(self.directory)
         self._prune()
         return snapshot
 
+    @property
+    def _incoming(self) -> Path:
+        return self.directory / "receiving"
+
     def _prune(self) -> None:
         for index in self.indexes()[KEPT:]:
-            self.path(index).unlink()
+            self.disk.unlink(self.path(index))
 
 
 Jobs = Callable[[Callable[[], object], Callable[[object], None]], None]

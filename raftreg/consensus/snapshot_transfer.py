@@ -6,14 +6,13 @@ durable in another thread before it replaces anything; what the member has alrea
 """
 
 import logging
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import google_crc32c
 
 from raftreg.consensus import messages as m
-from raftreg.consensus.snapshot import Snapshot, SnapshotStore, snapshot_term
+from raftreg.consensus.snapshot import Snapshot, SnapshotStore
 from raftreg.errors import StartRefused
 
 if TYPE_CHECKING:
@@ -29,9 +28,9 @@ SIZE_MAX = 1 << 40
 
 @dataclass(slots=True)
 class Sending:
-    """A snapshot on its way to one member. The descriptor stays good when the file is pruned meanwhile."""
+    """A snapshot on its way to one member. The handle stays good when the file is pruned meanwhile."""
 
-    descriptor: int
+    handle: int
     index: int
     term: int
     size: int
@@ -45,7 +44,7 @@ class Sending:
 class Receiving:
     """A snapshot that arrives. `complete` while it is being checked in the other thread."""
 
-    descriptor: int
+    handle: int
     index: int
     term: int
     size: int
@@ -71,13 +70,9 @@ class SnapshotTransfers:
         """A member needs the newest snapshot; nothing happens if it is being sent already."""
         if member in self.active:
             return
-        index = self.store.indexes()[0]
-        path = self.store.path(index)
-        term = snapshot_term(path)
-        descriptor = os.open(path, os.O_RDONLY)
-        size = os.fstat(descriptor).st_size
+        handle, index, term, size = self.store.open_newest()
         _log.info("sending snapshot %d (%d KiB) to %s", index, size >> 10, member)
-        sending = self.active[member] = Sending(descriptor, index, term, size, progress_at=self.engine.now())
+        sending = self.active[member] = Sending(handle, index, term, size, progress_at=self.engine.now())
         self._send(member, sending, b"")
 
     def _send(self, member: str, sending: Sending, data: bytes) -> bool:
@@ -87,7 +82,7 @@ class SnapshotTransfers:
 
     def _pump(self, member: str, sending: Sending) -> None:
         while sending.sent < sending.size and sending.sent - sending.acked < WINDOW_BYTES:
-            data = os.pread(sending.descriptor, CHUNK_BYTES, sending.sent)
+            data = self.store.disk.read(sending.handle, sending.sent, CHUNK_BYTES)
             if not self._send(member, sending, data):
                 return
             sending.sent += len(data)
@@ -103,7 +98,7 @@ class SnapshotTransfers:
         """End the transfer to a member."""
         sending = self.active.pop(member, None)
         if sending is not None:
-            os.close(sending.descriptor)
+            self.store.disk.close(sending.handle)
 
     def stop_sending(self) -> None:
         """This node leads no more."""
@@ -178,27 +173,21 @@ class SnapshotTransfers:
         if (current is not None and current.complete) or not 0 < size <= SIZE_MAX:
             return None
         self._discard()
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        handle = self.store.open_incoming()
         _log.info("receiving snapshot %d (%d KiB)", index, size >> 10)
-        self.receiving = Receiving(descriptor, index, term, size)
+        self.receiving = Receiving(handle, index, term, size)
         return self.receiving
-
-    @property
-    def _path(self) -> str:
-        return str(self.store.directory / "receiving")
 
     def _store(self, receiving: Receiving, data: bytes) -> None:
         try:
-            written = os.pwrite(receiving.descriptor, data, receiving.have)
+            self.store.disk.write(receiving.handle, receiving.have, data)
         except OSError as error:
             _log.error("cannot store a snapshot that arrives: %s", error)
             return
-        receiving.have += written
+        receiving.have += len(data)
         if receiving.have >= receiving.size:
             receiving.complete = True
-            self.engine.world.jobs(
-                lambda: self.store.adopt(self.store.directory / "receiving"), self._checked
-            )
+            self.engine.world.jobs(self.store.adopt, self._checked)
 
     def _checked(self, outcome: object) -> None:
         self._discard()
@@ -216,5 +205,5 @@ class SnapshotTransfers:
 
     def _discard(self) -> None:
         if self.receiving is not None:
-            os.close(self.receiving.descriptor)
+            self.store.disk.close(self.receiving.handle)
             self.receiving = None

@@ -8,8 +8,8 @@ from raftreg.consensus.members import name_of
 
 if TYPE_CHECKING:
     from raftreg.consensus.engine import Engine
+    from raftreg.consensus.machinery import Wires
     from raftreg.consensus.settings import RaftSettings
-    from raftreg.consensus.transport import Transport
 
 _ROLES: tuple[Role, ...] = ("follower", "candidate", "leader")  # pysyncobj's numbers 0, 1, 2
 
@@ -47,7 +47,7 @@ def starting_status(settings: "RaftSettings", member_id: str) -> Status:
     )
 
 
-def status_of(engine: "Engine", transport: "Transport", settings: "RaftSettings", clock: Clock) -> Status:
+def status_of(engine: "Engine", wires: "Wires", settings: "RaftSettings", clock: Clock) -> Status:
     """The view of a running member."""
     now = clock.now()
     contact_s = 0.0 if engine.leading else now - engine.election.leader_contact
@@ -69,18 +69,16 @@ def status_of(engine: "Engine", transport: "Transport", settings: "RaftSettings"
         snapshot_index=engine.serializer.durable_index,
         cluster_id=engine.members.cluster_id,
         leader_contact_s=contact_s,
-        peers=_peers(engine, transport, settings, now),
+        peers=_peers(engine, wires, settings, now),
     )
 
 
-def _peers(
-    engine: "Engine", transport: "Transport", settings: "RaftSettings", now: float
-) -> tuple[PeerStatus, ...]:
+def _peers(engine: "Engine", wires: "Wires", settings: "RaftSettings", now: float) -> tuple[PeerStatus, ...]:
     found = []
     for member in sorted(engine.members.all):
         name = name_of(member)
         me = member == engine.member_id
-        heard = now if me else transport.last_heard(member)
+        heard = now if me else wires.last_heard(member)
         found.append(
             PeerStatus(
                 id=member,

@@ -189,7 +189,6 @@ class Wal:
         self.backlog_bytes -= batch.size
         if self._full:
             self._full = False
-            logger.warning("there is room on the disk again: the log goes on")
             self._on_full(False)
         self._on_synced(batch.seq)
         self.kick()
@@ -200,10 +199,6 @@ class Wal:
         assert self._loop is not None
         if not self._full:
             self._full = True
-            logger.error(
-                "%s: the disk is full: nothing more is acknowledged until there is room",
-                self._segments.directory,
-            )
             self._on_full(True)
         if self._closed is not None:
             self._submit_close()

@@ -50,8 +50,9 @@ class LivenessDuty:
             self._rehomed.pop(peer.name, None)
             await self._tell(peer.name, "passing", ALIVE)
         for peer in lost:
-            await self._tell(peer.name, "critical", LOST)
+            # What moves goes first, so that it is not critical for a moment together with the node that it leaves.
             await self._rehome(peer.name, [other.name for other in heard])
+            await self._tell(peer.name, "critical", LOST)
         return _LOOK_S
 
     def _is_heard(self, peer: PeerStatus) -> bool:
@@ -72,14 +73,15 @@ class LivenessDuty:
 
     async def _rehome(self, node: str, living: Sequence[str]) -> None:
         """Move what has an address of its own to the living node with the fewest services."""
-        found = self._registry.local(NodeServices(node))
-        if found.value is None or not living or self._rehomed.get(node) == found.index:
+        index = self._registry.local(CheckById(node, SERF_HEALTH)).index
+        if not living or self._rehomed.get(node) == index:
             return
-        if any(service.address for service in found.value[1]):
+        found = self._registry.local(NodeServices(node)).value
+        if found is not None and any(service.address for service in found[1]):
             target = min(living, key=lambda name: (self._services_on(name), name))
             moved = await self._registry.write(Rehome(node, target))
             log.info("moved %s services that are not on lost node %s to %s", moved.value, node, target)
-        self._rehomed[node] = self._registry.local(NodeServices(node)).index
+        self._rehomed[node] = self._registry.local(CheckById(node, SERF_HEALTH)).index
 
     def _services_on(self, node: str) -> int:
         found = self._registry.local(NodeServices(node)).value

@@ -182,7 +182,7 @@ def test_body_limits_come_from_the_table() -> None:
 
 
 def test_status_endpoints() -> None:
-    """The leader is among the peers, the node is ready, and it is not once it lost its leader."""
+    """The leader is among the peers; the node is ready once it is registered, until it loses its leader."""
 
     async def scenario(api: LocalApi) -> None:
         assert await api.get("/v1/status/leader") == "127.0.0.1:8300"
@@ -190,6 +190,8 @@ def test_status_endpoints() -> None:
         assert json.loads((await api.call("GET", "/v1/status/peers?pretty")).body.decode()) == [
             "127.0.0.1:8300"
         ]
+        assert b"n1 is not in the catalog yet" in (await api.call("GET", "/readyz")).body
+        await api.put("/v1/catalog/register", b'{"Node": "n1", "Address": "127.0.0.1"}')
         assert (await api.call("GET", "/readyz")).status == 200
         assert (await api.call("GET", "/livez")).status == 200
         assert (await api.call("GET", "/")).status == 200

@@ -138,7 +138,7 @@ def test_key_is_not_on_the_wire() -> None:
 
 
 def test_each_side_judges_who_proved_itself() -> None:
-    """A judge is asked once the peer's proof was right; its text is the refusal, and the peer can tell that it is real."""
+    """A judge is asked once the proof was right; its text is the refusal, which the peer knows to be real."""
     dialer, acceptor = sides(acceptor=lambda hello: f"no {hello.name} here")
     answer = acceptor.receive(message(dialer.begin()))
     proof = dialer.receive(message(answer))

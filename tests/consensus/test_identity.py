@@ -155,7 +155,7 @@ def test_full_disk_at_start_is_one_line(tmp_path: Path) -> None:
     """No room for meta is told, the lock is given back, and a start with room works."""
     disk = FaultyDisk()
     disk.room = 3
-    with pytest.raises(StartRefused, match="No space left on device. The disk is full: make room"):
+    with pytest.raises(StartRefused, match=r"No space left on device\. The disk is full"):
         open_data_dir(tmp_path, "n1", CLOCK, disk=disk)
     assert 1 == open_data_dir(tmp_path, "n1", CLOCK).identity.starts
 

@@ -3,6 +3,10 @@
 import asyncio
 from pathlib import Path
 
+import pysyncobj.serializer
+import pysyncobj.syncobj
+import pysyncobj.tcp_connection
+import pysyncobj.transport
 import pytest
 
 from raftreg.errors import NotLeader, StartRefused
@@ -162,6 +166,37 @@ def test_a_member_of_another_cluster_is_refused(tmp_path: Path) -> None:
         assert foreign is not trio.nodes["n3"]
 
     with_trio(tmp_path, scenario)
+
+
+class _NoPickle:
+    """Stands where pysyncobj has its pickle; touching it fails."""
+
+    def __getattr__(self, name: str) -> object:
+        raise AssertionError(f"pickle.{name} was reached")
+
+
+def test_pickle_is_never_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writes, forwarded calls, snapshots, catching up and restarts go without pysyncobj's pickle."""
+    for module in (pysyncobj.syncobj, pysyncobj.serializer, pysyncobj.transport, pysyncobj.tcp_connection):
+        if hasattr(module, "pickle"):
+            monkeypatch.setattr(module, "pickle", _NoPickle())
+
+    async def scenario(trio: Trio) -> None:
+        await trio.start()
+        away = (await trio.follower()).settings.name
+        await trio.stop(away)
+        for number in range(50):
+            index, _ = await (await trio.leader()).propose(b"%d" % number)
+        await trio.start(away)
+        await trio.nodes[away].wait_applied(index)
+        await trio.stop()
+        await trio.start()
+        index, _ = await (await trio.leader()).propose(b"again")
+        await trio.nodes[away].wait_applied(index)
+        assert 51 == len(trio.machines[away].applied)
+        assert {} == trio.ended
+
+    with_trio(tmp_path, scenario, snapshot_entries=20)
 
 
 def test_a_data_directory_is_used_by_one_node_at_a_time(tmp_path: Path) -> None:

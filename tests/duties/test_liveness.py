@@ -116,7 +116,12 @@ def test_services_with_an_address_of_their_own_move_to_the_emptiest_node() -> No
         await scene.register("n3", service=Service("n3", "x", "x"))
         await scene.at(0)
         scene.hear(n2=2.0, n3=0.0)
+        seen: list[tuple[list[str], str]] = []
+        scene.registry.on_topics(
+            lambda _: seen.append((scene.places("away"), scene.check("n2", SERF_HEALTH).status))
+        )
         await scene.at(5)
+        assert [(["n1"], "passing"), (["n1"], "critical")] == seen
         assert (["n1"], ["n2"]) == (scene.places("away"), scene.places("here"))
         assert "passing" == scene.check("n1", "service:away").status
         index = scene.registry.state.index

@@ -64,6 +64,14 @@ def start_get(port: int, path: str) -> socket.socket:
     return connection
 
 
+def start_put(port: int, path: str, body: bytes) -> socket.socket:
+    """Send a PUT without waiting for its answer."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+    head = f"PUT {path} HTTP/1.1\r\nHost: raftreg\r\nContent-Length: {len(body)}\r\n\r\n"
+    connection.sendall(head.encode() + body)
+    return connection
+
+
 def finish_get(connection: socket.socket) -> str:
     """The whole answer of a GET that was sent, beginning with its status line."""
     with connection:

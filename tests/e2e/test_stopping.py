@@ -5,7 +5,7 @@ import signal
 import socket
 import time
 
-from tests.e2e.cluster import Cluster, finish_get, start_get
+from tests.e2e.cluster import Cluster, finish_get, start_get, start_put, wait_until
 from tests.e2e.load import Record, Writer
 
 
@@ -62,6 +62,18 @@ def test_blocking_queries_are_answered_before_the_node_ends(cluster: Cluster) ->
     node.signal(signal.SIGTERM)
     assert finish_get(waiting).startswith("HTTP/1.1 200 ")
     assert 0 == node.wait()
+
+
+def test_a_leader_that_lost_its_majority_still_stops(cluster: Cluster) -> None:
+    """Writes that can never be finished do not keep a node from ending."""
+    leader = cluster.leader()
+    for node in cluster.followers():
+        node.signal(signal.SIGSTOP)
+    waiting = start_put(leader.http, "/v1/kv/key", b"value")
+    wait_until("the leader gave up", lambda: leader.status()["Role"] != "leader")
+    leader.signal(signal.SIGTERM)
+    assert 0 == leader.wait(15.0)
+    waiting.close()
 
 
 def test_a_stopped_node_leaves_its_port_free(cluster: Cluster) -> None:

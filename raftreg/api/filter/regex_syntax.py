@@ -7,10 +7,12 @@ exist in RE2.
 from dataclasses import dataclass
 from typing import Final
 
-from raftreg.api.filter.regex_classes import PERL, POSIX, Accepts, boundary, category, negated_of
+from raftreg.api.filter.regex_classes import PERL, POSIX, Accepts, category, negated_of
 from raftreg.api.filter.regex_tree import (
+    ASSERTIONS,
+    LINE_END,
+    LINE_START,
     Alternation,
-    Assertion,
     Characters,
     Concatenation,
     PatternError,
@@ -30,12 +32,6 @@ class _Flags:
     dot_all: bool = False
 
 
-_ASSERTIONS: dict[str, Assertion] = {
-    "A": Assertion(lambda before, after: before == ""),
-    "z": Assertion(lambda before, after: after == ""),
-    "b": Assertion(boundary),
-    "B": Assertion(lambda before, after: not boundary(before, after)),
-}
 _CONTROLS = {"a": "\a", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
@@ -176,13 +172,13 @@ class _Parser:
         if character == ".":
             return Characters((lambda c: True) if flags.dot_all else (lambda c: c != "\n"))
         if character == "^":
-            return _line_start if flags.multi_line else _ASSERTIONS["A"]
+            return LINE_START if flags.multi_line else ASSERTIONS["A"]
         if character == "$":
-            return _line_end if flags.multi_line else _ASSERTIONS["z"]
+            return LINE_END if flags.multi_line else ASSERTIONS["z"]
         if character == "[":
             return self.character_class(flags, start)
         if character == "\\":
-            assertion = _ASSERTIONS.get(self.peek())
+            assertion = ASSERTIONS.get(self.peek())
             if assertion is not None:
                 self.at += 1
                 return assertion
@@ -286,10 +282,6 @@ class _Parser:
         if not character:
             raise self.error("missing closing ]", start)
         return self.escape(start) if character == "\\" else character
-
-
-_line_start = Assertion(lambda before, after: before in ("", "\n"))
-_line_end = Assertion(lambda before, after: after in ("", "\n"))
 
 
 def _folded(low: str, high: str, flags: _Flags) -> Accepts:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from raftreg.api.filter.regex_classes import Accepts
+from raftreg.api.filter.regex_classes import Accepts, boundary
 
 
 class PatternError(ValueError):
@@ -48,3 +48,12 @@ class Repeat:
 
 
 Tree = Characters | Assertion | Concatenation | Alternation | Repeat
+
+ASSERTIONS: dict[str, Assertion] = {
+    "A": Assertion(lambda before, after: before == ""),
+    "z": Assertion(lambda before, after: after == ""),
+    "b": Assertion(boundary),
+    "B": Assertion(lambda before, after: not boundary(before, after)),
+}
+LINE_START = Assertion(lambda before, after: before in ("", "\n"))
+LINE_END = Assertion(lambda before, after: after in ("", "\n"))
