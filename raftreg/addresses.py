@@ -35,10 +35,14 @@ def parse_address(text: str) -> Address:
         host = host[1:-1]
     elif ":" in host or text.strip().endswith("]"):
         raise ValueError(f'bad address "{text}": write IPv6 as [::1]:8300')
-    if not colon or not host:
+    if not colon or not host or not host.isprintable() or " " in host:
         raise ValueError(f'bad address "{text}": write host:port, such as 127.0.0.1:8300')
     if not port_text.isascii() or not port_text.isdigit() or int(port_text) > 65535:
         raise ValueError(f'bad address "{text}": the port must be a number from 1 to 65535')
+    try:
+        host.encode("idna")  # What the resolver does first, with errors that nobody expects of it.
+    except UnicodeError:
+        raise ValueError(f'bad address "{text}": {host} cannot be the name of a host') from None
     return Address(host, int(port_text))
 
 

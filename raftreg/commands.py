@@ -72,11 +72,17 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class Deregister:
-    """Remove the most specific of check, service (with its checks), node (with all). Result: True, always."""
+    """Remove the most specific of check, service (with its checks), node (with all). Result: bool.
+
+    With `expected_modify_index` nothing is removed (False) unless the check `cause` of that node is still at that
+    index: for timers. Otherwise True, also when there was nothing to remove.
+    """
 
     node: str
     service_id: str | None = None
     check_id: str | None = None
+    cause: str = ""
+    expected_modify_index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +173,10 @@ _REGISTER = Shape(
     Register, node_name=text, node=optional(_NODE.record), service=optional(_SERVICE.record),
     checks=many(_CHECK.record), replace_checks=flag, moves=flag, keep_status=_texts,
 )  # fmt: skip
+_DEREGISTER = Shape(
+    Deregister, node=text, service_id=optional(text), check_id=optional(text), cause=text,
+    expected_modify_index=optional(unsigned),
+)  # fmt: skip
 _CHECK_UPDATE = Shape(
     CheckUpdate, node=text, check_id=text, status=text, output=text, expected_modify_index=optional(unsigned)
 )  # fmt: skip
@@ -177,7 +187,7 @@ _COMMANDS: tuple[Shape[Any], ...] = (
     Shape(KVDelete, key=text, cas=optional(unsigned)),
     Shape(KVDeleteTree, prefix=text),
     _REGISTER,
-    Shape(Deregister, node=text, service_id=optional(text), check_id=optional(text)),
+    _DEREGISTER,
     _CHECK_UPDATE,
     Shape(Rehome, node=text, to=text),
 )

@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from itertools import pairwise
 
 from raftreg import __version__, logs
@@ -177,14 +177,10 @@ class Server:
 
 
 async def _drain(registry: Registry) -> None:
-    """Let the registry finish what it has, as far as that can be: without a majority writes end in a timeout only."""
-    try:
+    """Let the registry finish what it has, but not for longer than a stop may take."""
+    with suppress(TimeoutError):
         async with asyncio.timeout(DRAIN_S):
             await registry.stop()
-    except TimeoutError:
-        log.warning(
-            "writes were still in flight after %g s; their clients cannot know whether they happened", DRAIN_S
-        )
 
 
 def _make_consensus(

@@ -2,14 +2,15 @@
 
 A waiter is woken once and is then forgotten; whoever wants to go on waiting registers again, before looking at
 the state. ("kv-under", prefix) is the one topic that nobody notifies: a changed ("kv", key) wakes the waiters of
-every watched prefix of that key. Costs one lookup per changed topic, and for a key one per distinct length of the
-prefixes that are watched.
+every watched prefix of that key. Prefixes are of bytes, as in the table of keys: one may end in the middle of a
+character. Costs one lookup per changed topic, and for a key one per distinct length of the prefixes that are watched.
 """
 
 import asyncio
 from collections.abc import Sequence
 
 from raftreg.state import Topic
+from raftreg.state.tombstones import as_name
 
 KEY = "kv"
 UNDER = "kv-under"
@@ -30,7 +31,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._waiters: dict[Topic, set[Waiter]] = {}
-        self._prefix_lengths: dict[int, int] = {}  # length -> how many prefixes of that length are watched
+        self._prefix_lengths: dict[int, int] = {}  # bytes -> how many prefixes of that length are watched
 
     def __len__(self) -> int:
         """How many topics are watched."""
@@ -44,7 +45,7 @@ class Watch:
             if waiters is None:
                 waiters = self._waiters[topic] = set()
                 if topic[0] == UNDER:
-                    length = len(topic[1])
+                    length = len(as_name(topic[1]))
                     self._prefix_lengths[length] = self._prefix_lengths.get(length, 0) + 1
             waiters.add(waiter)
         return waiter
@@ -66,10 +67,10 @@ class Watch:
         for topic in topics:
             self._wake(topic)
             if topic[0] == KEY and self._prefix_lengths:
-                key = topic[1]
+                key = as_name(topic[1])
                 for length in tuple(self._prefix_lengths):
                     if length <= len(key):
-                        self._wake((UNDER, key[:length]))
+                        self._wake((UNDER, key[:length].decode("utf-8", "surrogateescape")))
 
     def notify_all(self) -> None:
         """Wake everybody: the state was replaced as a whole."""
@@ -89,7 +90,7 @@ class Watch:
         """Drop a topic that nobody waits for any more."""
         del self._waiters[topic]
         if topic[0] == UNDER:
-            length = len(topic[1])
+            length = len(as_name(topic[1]))
             self._prefix_lengths[length] -= 1
             if not self._prefix_lengths[length]:
                 del self._prefix_lengths[length]

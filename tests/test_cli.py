@@ -1,7 +1,9 @@
 """The command line against a node in memory: what is printed, and how each command fails."""
 
 import base64
+import http.server
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +45,36 @@ class Runner:
         assert (1, "") == (result.exit_code, result.stdout)
         (line,) = result.stderr.splitlines()
         return line.removeprefix("raftreg: ")
+
+
+class Stranger:
+    """An HTTP server that answers everything with the same bytes."""
+
+    def __init__(self, body: bytes) -> None:
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length", "0")))
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_PUT = do_DELETE = do_GET
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    def __enter__(self) -> str:
+        self._thread.start()
+        return f"127.0.0.1:{self._server.server_port}"
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
 
 
 @pytest.fixture
@@ -164,11 +196,41 @@ class TestFailures:
         assert 0 == found.exit_code
 
     @pytest.mark.parametrize(
-        ("address", "said"), [("https://x:1", "only http:// is spoken"), ("x:y:z", "bad address")]
+        ("address", "said"),
+        [
+            ("https://x:1", "only http:// is spoken"),
+            ("x:y:z", "bad address"),
+            ("host:abc", 'bad address "host:abc": the port must be a number'),
+            ("a b:1", 'bad address "a b:1"'),
+            ("[::1", "Invalid IPv6"),
+        ],
     )
     def test_bad_addresses(self, address: str, said: str) -> None:
         """What cannot be asked is shown back."""
         assert said in Runner(address).failure("members")
+
+    @pytest.mark.parametrize("answer", [b"null", b"{}", b"[1]", b'"x"', b"<html>"])
+    @pytest.mark.parametrize(
+        "command",
+        ["kv get a", "kv put a b", "kv delete a", "status", "members", "services list", "services find a"],
+    )
+    def test_somebody_else_answers(self, answer: bytes, command: str) -> None:
+        """What is no node of raftreg, but speaks HTTP, gives a line and no traceback."""
+        with Stranger(answer) as address:
+            result = Runner(address).run(*command.split())
+        assert not result.exception or isinstance(result.exception, SystemExit), result.exception
+        assert 2 > len(result.stderr.splitlines())
+
+    def test_names_that_lead_elsewhere(self, cli: Runner) -> None:
+        """Keys that no path can name are refused with the reason."""
+        for key in ("/a", "a//b", "../a"):
+            assert "names do not begin with /" in cli.failure("kv", "put", key, "v")
+
+    def test_names_cannot_move_the_cursor(self, cli: Runner) -> None:
+        """Control characters in what others registered do not reach the terminal."""
+        cli.output("services", "register", "evil\x1b[2J", "--id", "evil")
+        assert "evil?[2J" in cli.output("services", "list")
+        cli.output("services", "deregister", "evil")
 
     def test_unknown_commands_and_flags_are_wrong_usage(self) -> None:
         """Exit code 2."""

@@ -234,7 +234,21 @@ class TestAddresses:
         assert text == str(expected)
 
     @pytest.mark.parametrize(
-        "text", ["", "8500", ":8500", "::1:8500", "host", "h:", "h:x", "h:65536", "h:-1", "[::1]", "h:\u0661"]
+        "text",
+        [
+            "",
+            "8500",
+            ":8500",
+            "::1:8500",
+            "host",
+            "h:",
+            "h:x",
+            "h:65536",
+            "h:-1",
+            "[::1]",
+            "h:\u0661",
+            "a..b:1",
+        ],
     )
     def test_bad_addresses_are_refused(self, text: str) -> None:
         """Each is shown back with how to write one."""

@@ -27,7 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"watch"}),
     frozenset({"state", "consensus"}),
     frozenset({"commands"}),
-    frozenset({"codec"}),
+    frozenset({"codec", "checkers"}),
     frozenset({"model"}),
     frozenset(
         {"addresses", "clock", "config", "durations", "errors", "logs", "metrics", "settings", "ports"}

@@ -31,6 +31,8 @@ def in_loop(check: Callable[[], None]) -> None:
         (("kv-under", "ab"), ("kv", "ab"), True),
         (("kv-under", ""), ("kv", ""), True),
         (("kv-under", "b"), ("kv", "ab"), False),
+        (("kv-under", "\udcc3"), ("kv", "\u00e9"), True),  # the first byte of a letter with two
+        (("kv-under", "\u00e9"), ("kv", "\u00e9a"), True),
         (("nodes", ""), ("node", ""), False),
         (("service", "web"), ("service", "web"), True),
     ],

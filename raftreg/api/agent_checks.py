@@ -4,7 +4,7 @@ from typing import Final
 
 from raftreg.api import selectors
 from raftreg.api.agent_definitions import CHECK_DEFINITION, CHECK_UPDATE, STATUSES, check_of
-from raftreg.api.agent_records import find_check, local_checks, local_service
+from raftreg.api.agent_records import find_check, local_checks, local_service, write_here
 from raftreg.api.catalog import row_filter
 from raftreg.api.context import ApiContext
 from raftreg.api.decode import decode_body
@@ -13,7 +13,7 @@ from raftreg.api.options import parse_options, write
 from raftreg.api.render import empty_response, json_response
 from raftreg.api.shapes import agent_check_json
 from raftreg.commands import CheckUpdate, Deregister, Register
-from raftreg.duties.heartbeats import TTL_CALL, Heartbeat
+from raftreg.duties.heartbeats import TTL_CALL, Heartbeat, no_ttl
 from raftreg.errors import Refused
 from raftreg.state.queries import CheckById
 
@@ -34,12 +34,14 @@ async def register(context: ApiContext, request: Request) -> Response:
     check = check_of(decode_body(request.body, CHECK_DEFINITION), context.node_name)
     if check.service_id and local_service(context, check.service_id) is None:
         raise Refused(500, f'ServiceID "{check.service_id}" does not exist')
-    await write(context, request, Register(context.node_name, checks=(check,)))
+    await write_here(context, request, Register(context.node_name, checks=(check,)))
     return empty_response()
 
 
 async def deregister(context: ApiContext, request: Request) -> Response:
     """PUT /v1/agent/check/deregister/ID: an unknown check is gone already."""
+    if not request.rest:
+        raise Refused(400, "Missing check ID")
     check = await find_check(context, request.rest)
     if check is not None:
         await write(context, request, Deregister(check.node, check_id=check.id))
@@ -74,7 +76,7 @@ async def _heartbeat(context: ApiContext, request: Request, status: str, output:
     """A change of status goes through the log; what changes nothing, or the output alone, to the leader's deadlines."""
     check = await find_check(context, request.rest)
     if check is None or check.probe is None or check.probe.kind != "ttl":
-        raise Refused(500, f'CheckID "{request.rest}" does not have associated TTL')
+        raise no_ttl(request.rest)
     heartbeat = Heartbeat(check.node, check.id, status, _bounded(output))
     if check.status != status and await _changes(context, request, heartbeat):
         return empty_response()
@@ -86,6 +88,8 @@ async def _heartbeat(context: ApiContext, request: Request, status: str, output:
 async def _changes(context: ApiContext, request: Request, beat: Heartbeat) -> bool:
     """Write the status; False if it was that already, which this node had not heard: then no deadline was put off."""
     written = await write(context, request, CheckUpdate(beat.node, beat.check_id, beat.status, beat.output))
+    if written.value is False:  # it went, or moved to another node, while this was on its way
+        raise no_ttl(beat.check_id)
     now = context.registry.local(CheckById(beat.node, beat.check_id)).value
     return now is None or now.modify_index >= written.index
 

@@ -1,7 +1,7 @@
 """/v1/agent: maintenance of a service or of the whole node, which is a critical check while it lasts."""
 
 from raftreg.api.agent_health import NODE_MAINTENANCE, SERVICE_MAINTENANCE
-from raftreg.api.agent_records import find_service
+from raftreg.api.agent_records import find_service, write_here
 from raftreg.api.context import ApiContext
 from raftreg.api.http import Request, Response
 from raftreg.api.options import write
@@ -60,7 +60,7 @@ def _parse_enable(request: Request) -> bool:
 async def _set(context: ApiContext, request: Request, check: Check, enable: bool) -> Response:
     exists = context.registry.local(CheckById(check.node, check.id)).value is not None
     if enable and not exists:
-        await write(context, request, Register(check.node, checks=(check,)))
+        await write_here(context, request, Register(check.node, checks=(check,)))
     elif not enable:
         await write(context, request, Deregister(check.node, check_id=check.id))
     return empty_response()

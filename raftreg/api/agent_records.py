@@ -4,15 +4,21 @@ An agent's registrations are catalog records whose node is the node that was ask
 any node, though: the record of this node is preferred, else the only one in the cluster with that id counts.
 """
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from raftreg.api.context import ApiContext
+from raftreg.api.http import Request
+from raftreg.api.options import write
+from raftreg.commands import Register
 from raftreg.model import SERF_HEALTH, SERVER_SERVICE, Check, Service
 from raftreg.registry import ReadOptions
 from raftreg.state import Query
 from raftreg.state.queries import CheckById, ChecksById, NodeChecks, NodeServices, ServicesById
 
 Record = TypeVar("Record", Check, Service)
+OWN_NODE_WAIT_S: Final = (
+    3.0  # this node registers itself as soon as there is a leader, and looks every second
+)
 
 
 def local_services(context: ApiContext) -> list[Service]:
@@ -38,6 +44,16 @@ def local_check(context: ApiContext, check_id: str) -> Check | None:
     """The check of that id that was registered through this node."""
     check = context.registry.local(CheckById(context.node_name, check_id)).value
     return None if check is None or check_id == SERF_HEALTH else check
+
+
+async def write_here(context: ApiContext, request: Request, command: Register) -> None:
+    """Write what is registered on a node. If that is this node, it may have to wait for its own record first."""
+    own = NodeServices(context.node_name)
+    found = context.registry.local(own)
+    if found.value is None and command.node_name == context.node_name:
+        waiting = ReadOptions(mode="stale", index=found.index, wait_s=OWN_NODE_WAIT_S)
+        await context.registry.read(own, waiting)
+    await write(context, request, command)
 
 
 async def find_service(context: ApiContext, service_id: str) -> Service | None:

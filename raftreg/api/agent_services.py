@@ -4,7 +4,7 @@ import hashlib
 
 from raftreg.api import selectors
 from raftreg.api.agent_definitions import SERVICE_DEFINITION, service_checks, service_of
-from raftreg.api.agent_records import find_service, local_service, local_services
+from raftreg.api.agent_records import find_service, local_service, local_services, write_here
 from raftreg.api.catalog import row_filter
 from raftreg.api.context import ApiContext
 from raftreg.api.decode import decode_body
@@ -33,15 +33,16 @@ async def get_service(context: ApiContext, request: Request) -> Response:
     options = parse_options(context, request)
     known = request.query.get("hash")
     deadline = context.clock.now() + _wait_s(context, request)
-    index = 0
+    query = NodeServices(context.node_name)
+    waits = True
     while True:
+        index = context.registry.local(query).index
         shown = _definition(context, request.rest)
         left_s = deadline - context.clock.now()
-        if not known or shown["ContentHash"] != known or left_s <= 0:
+        if not waits or not known or shown["ContentHash"] != known or left_s <= 0:
             return _definition_response(shown, options)
-        waiting = ReadOptions(mode="stale", index=index, wait_s=left_s)
-        answer = await context.registry.read(NodeServices(context.node_name), waiting)
-        index = answer.index
+        answer = await context.registry.read(query, ReadOptions(mode="stale", index=index, wait_s=left_s))
+        waits = answer.index > index  # else the time is over, or the node is stopping and answers at once
 
 
 def _wait_s(context: ApiContext, request: Request) -> float:
@@ -83,7 +84,7 @@ async def register(context: ApiContext, request: Request) -> Response:
         moves=True,
         keep_status=tuple(check.id for check in checks),
     )
-    await write(context, request, command)
+    await write_here(context, request, command)
     return empty_response()
 
 
@@ -94,6 +95,8 @@ def _replaces_checks(request: Request) -> bool:
 
 async def deregister(context: ApiContext, request: Request) -> Response:
     """PUT /v1/agent/service/deregister/ID: the service goes, with its checks; an unknown one is gone already."""
+    if not request.rest:
+        raise Refused(400, "Missing service ID")
     service = await find_service(context, request.rest)
     if service is not None:
         await write(context, request, Deregister(service.node, service_id=service.id))

@@ -119,6 +119,7 @@ _HEALTH_CHECK = Object(
         "ModifyIndex": INT,
     },
 )
+_WRITE_REQUEST = Object("WriteRequest", {"Token": STRING}, strict=False)  # Python's clients put tokens there
 REGISTER = Object(
     "RegisterRequest",
     {
@@ -134,6 +135,7 @@ REGISTER = Object(
         "SkipNodeUpdate": BOOL,
         "Partition": STRING,
         "Token": STRING,
+        "WriteRequest": _WRITE_REQUEST,
     },
 )
 DEREGISTER = Object(
@@ -147,6 +149,7 @@ DEREGISTER = Object(
         "Namespace": STRING,
         "Partition": STRING,
         "Token": STRING,
+        "WriteRequest": _WRITE_REQUEST,
     },
 )
 

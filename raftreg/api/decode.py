@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from raftreg.api.json_text import DecodeError, Number, parse_json
+from raftreg.api.json_text import TOO_DEEP, DecodeError, Number, parse_json
 from raftreg.durations import parse_duration
 from raftreg.errors import Refused
 
@@ -113,6 +113,8 @@ def decode(body: bytes, shape: Object) -> dict[str, object]:
         return _object(value, shape)
     except _Mismatch as mismatch:
         raise mismatch.error() from None
+    except RecursionError:
+        raise DecodeError(TOO_DEEP) from None
 
 
 def _object(value: object, shape: Object) -> dict[str, object]:
@@ -163,7 +165,7 @@ def _scalar(value: object, shape: Scalar) -> object:
         case "bool" if isinstance(value, bool):
             return value
         case "int" if isinstance(value, int) and not isinstance(value, bool):
-            if not -_INT64_MAX <= value <= _INT64_MAX:
+            if not -_INT64_MAX - 1 <= value <= _INT64_MAX:
                 raise _Mismatch(f"number {value}", shape.name)
             return value
         case "int" if isinstance(value, Number):
@@ -197,6 +199,8 @@ def _plain(value: object) -> object:
             return _clean(value)
         case Number():
             return float(value) if math.isfinite(value) else 0.0
+        case int() if abs(value) > _INT64_MAX:
+            return float(value)
         case dict():
             return {_clean(key): _plain(inner) for key, inner in value.items()}
         case list():

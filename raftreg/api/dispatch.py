@@ -10,7 +10,7 @@ from posixpath import normpath
 
 from raftreg.api.context import ApiContext
 from raftreg.api.failures import FAILED_READ_HEADERS, failure_response, unexpected_response
-from raftreg.api.http import Request, Response, encode_path
+from raftreg.api.http import Request, Response, encode_path, escapes_are_valid
 from raftreg.api.render import text_response
 from raftreg.api.routes import BODY_SETTING, ROUTES, Route
 from raftreg.errors import RaftregError
@@ -67,6 +67,8 @@ def create_handler(context: ApiContext, routes: Iterable[Route] = ROUTES) -> Ans
     router = Router(routes)
 
     async def answer(request: Request) -> Response:
+        if not escapes_are_valid(request.raw_path):
+            return text_response(400, "invalid URL escape")
         target = router.redirect(request.path)
         if target is not None:
             return _moved(request, target)

@@ -4,6 +4,7 @@ import json
 import re
 from typing import Final, NoReturn
 
+TOO_DEEP: Final = "exceeded max depth"
 _BLANKS: Final = " \t\n\r"
 
 
@@ -28,7 +29,7 @@ def parse_json(body: bytes) -> object:
     except json.JSONDecodeError as error:
         raise DecodeError(_syntax_error(text, error)) from None
     except RecursionError:
-        raise DecodeError("exceeded max depth") from None
+        raise DecodeError(TOO_DEEP) from None
     except ValueError as error:
         raise DecodeError(str(error)) from None
     return value

@@ -8,17 +8,23 @@ import asyncio
 import gzip
 import logging
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from raftreg.api.http import Query, Request, Response, decode_percent
 from raftreg.api.render import text_response
 
 log = logging.getLogger(__name__)
+_server_log = log.getChild("http")  # what aiohttp itself has to say
 
 LINE_MAX = 64 * 1024  # bytes of the request line and of a header: keys are long
 GZIP_MIN = 256  # bytes of body below which compressing costs more than it saves
 _GZIP_LEVEL = 1
+_GZIP_KEPT_MAX = (
+    256 * 1024
+)  # bytes of a body whose compressed form is kept for the next client that gets the same
 _KEEPALIVE_S = 120.0
 _SERVER = "raftreg"
 
@@ -45,6 +51,8 @@ class Listener:
             self._handle,
             handler_cancellation=True,
             access_log=None,
+            logger=_server_log,
+            auto_decompress=False,  # a value is stored as it was sent
             keepalive_timeout=_KEEPALIVE_S,
             max_line_size=LINE_MAX,
             max_field_size=LINE_MAX,
@@ -96,6 +104,15 @@ class Listener:
         return None
 
 
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Not what is no HTTP: its sender was told with a 400, and port scans shall not fill the log."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
+
+
+_server_log.addFilter(_is_worth_a_line)
+
+
 def _target(raw: str) -> str:
     """The path and query of a request target, also when a proxy's client sent the absolute form."""
     if raw.startswith("/"):
@@ -116,9 +133,16 @@ def _outgoing(request: Request, response: Response) -> web.Response:
     if len(body) >= GZIP_MIN:
         headers["Vary"] = "Accept-Encoding"
         if _accepts_gzip(request.headers.get("Accept-Encoding", "")):
-            body = gzip.compress(body, _GZIP_LEVEL, mtime=0)
+            body = _compressed(body) if len(body) <= _GZIP_KEPT_MAX else _compress(body)
             headers["Content-Encoding"] = "gzip"
     return web.Response(status=response.status, headers=headers, body=body)
+
+
+def _compress(body: bytes) -> bytes:
+    return gzip.compress(body, _GZIP_LEVEL, mtime=0)
+
+
+_compressed = lru_cache(maxsize=16)(_compress)  # a change that wakes a thousand clients is compressed once
 
 
 def _accepts_gzip(accepted: str) -> bool:

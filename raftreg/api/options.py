@@ -87,9 +87,10 @@ def _parse_wait(text: str) -> float:
 def _parse_index(text: str, error: str) -> int:
     if not text:
         return 0
-    if not (text.isascii() and text.isdigit()) or len(text) > 20 or int(text) > UINT64_MAX:
+    number = _unsigned(text)
+    if number is None or number > UINT64_MAX:
         raise Refused(400, error)
-    return int(text)
+    return number
 
 
 def _parse_max_stale(text: str) -> float | None:
@@ -103,12 +104,20 @@ def _parse_max_stale(text: str) -> float | None:
 
 def parse_unsigned(text: str) -> int:
     """An unsigned 64 bit number; Refused (500) in the words of Go's strconv, which is what clients see today."""
-    if not (text.isascii() and text.isdigit()):
+    number = _unsigned(text)
+    if number is None:
         raise Refused(500, f'strconv.ParseUint: parsing "{text}": invalid syntax')
-    digits = text.lstrip("0") or "0"
-    if len(digits) > 20 or int(digits) > UINT64_MAX:
+    if number > UINT64_MAX:
         raise Refused(500, f'strconv.ParseUint: parsing "{text}": value out of range')
-    return int(digits)
+    return number
+
+
+def _unsigned(text: str) -> int | None:
+    """The number that digits stand for, at least exact up to 64 bit; None for anything else."""
+    if not (text.isascii() and text.isdigit()):
+        return None
+    digits = text.lstrip("0")
+    return int(digits[:21] or "0")
 
 
 def check_datacenter(context: ApiContext, named: str) -> None:

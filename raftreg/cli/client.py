@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from raftreg.addresses import Address, parse_address
@@ -35,6 +36,30 @@ class Answer:
         except ValueError:
             raise CommandFailed(f"the answer is no JSON: {self.body[:80]!r}") from None
 
+    def table(self, *names: str) -> dict[str, Any]:
+        """The body as a JSON object that has at least these names. CommandFailed if it is none."""
+        table = self.json()
+        if not isinstance(table, dict) or not table.keys() >= set(names):
+            raise self._is_not_ours()
+        return table
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The body as a JSON array of objects. CommandFailed if it is none."""
+        rows = self.json()
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise self._is_not_ours()
+        return rows
+
+    def texts(self) -> list[str]:
+        """The body as a JSON array of texts. CommandFailed if it is none."""
+        texts = self.json()
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise self._is_not_ours()
+        return texts
+
+    def _is_not_ours(self) -> CommandFailed:
+        return CommandFailed(f"the answer is not that of a raftreg node: {self.body[:80]!r}")
+
 
 def address_from(text: str | None) -> Address:
     """The node to ask: the text given, else what the environment names, else 127.0.0.1:8500."""
@@ -43,9 +68,10 @@ def address_from(text: str | None) -> Address:
     scheme, _, rest = chosen.rpartition("://")
     if scheme not in ("", "http"):
         raise CommandFailed(f'"{chosen}": only http:// is spoken')
-    netloc = urlsplit(f"//{rest}").netloc
     try:
-        return parse_address(netloc if netloc.rpartition(":")[2].isdigit() else f"{netloc}:80")
+        netloc = urlsplit(f"//{rest}").netloc
+        has_port = ":" in netloc.rpartition("]")[2]
+        return parse_address(netloc if has_port else f"{netloc}:80")
     except ValueError as error:
         raise CommandFailed(str(error)) from None
 
@@ -76,14 +102,16 @@ class Client:
         )
         target = quote(path, safe="/", errors="surrogateescape") + (f"?{query}" if query else "")
         answer = self._exchange(method, target, body)
+        if answer.status == 301:
+            raise CommandFailed(f"{path} leads elsewhere: names do not begin with / nor hold //, /./ or /../")
         if answer.status not in accept:
             text = answer.body.decode("utf-8", "replace").strip().splitlines()
             raise CommandFailed(f"{self.address} answers {answer.status}: {text[0] if text else 'no text'}")
         return answer
 
-    def get(self, path: str, parameters: Mapping[str, object] | None = None) -> object:
-        """The JSON that a GET answers."""
-        return self.call("GET", path, parameters).json()
+    def get(self, path: str, parameters: Mapping[str, object] | None = None) -> Answer:
+        """A GET."""
+        return self.call("GET", path, parameters)
 
     def put(self, path: str, document: object, parameters: Mapping[str, object] | None = None) -> Answer:
         """A PUT of JSON."""

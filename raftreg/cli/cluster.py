@@ -1,7 +1,7 @@
 """`raftreg members` and `raftreg status`: who is in the cluster, and how each one is."""
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import click
 
@@ -18,7 +18,7 @@ _MEMBER_STATES = {1: "alive", 2: "leaving", 3: "left", 4: "failed"}
 @http_address
 def members(http_addr: str | None) -> None:
     """Print the nodes of the cluster, as the node that is asked sees them."""
-    found = cast(list[dict[str, Any]], client_for(http_addr).get("/v1/agent/members"))
+    found = client_for(http_addr).get("/v1/agent/members").rows()
     rows = [
         (member["Name"], member["Addr"], member["Port"], _MEMBER_STATES.get(member["Status"], "unknown"))
         for member in found
@@ -49,7 +49,7 @@ def status(http_addr: str | None) -> None:
       raftreg status --http-addr 10.0.0.2:8500
     """
     asked = address_from(http_addr)
-    own = cast(dict[str, Any], Client(asked).get("/v1/raftreg/status"))
+    own = Client(asked).get("/v1/raftreg/status").table("Node", "Peers")
     rows = [_ask(peer, own, asked) for peer in own["Peers"]]
     committed = max(row.view["CommitIndex"] for row in rows if row.view is not None)
     table.show(
@@ -69,7 +69,7 @@ def _ask(peer: dict[str, Any], own: dict[str, Any], asked: Address) -> _Row:
         address = address_from(http) if http else None
         if address is None:
             return _Row(peer["Name"], None, None, "connected" if peer["Connected"] else "not connected")
-        view = cast(dict[str, Any], Client(address).get("/v1/raftreg/status"))
+        view = Client(address).get("/v1/raftreg/status").table()
     except RaftregError:
         return _Row(peer["Name"], address_from(http), None, "no answer" if peer["Connected"] else "lost")
     return _Row(peer["Name"], address, view, "" if view["Ready"] else "not ready")

@@ -3,7 +3,7 @@
 import base64
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
 
@@ -44,7 +44,7 @@ def get(
     answer = client_for(http_addr).call("GET", f"/v1/kv/{key}", parameters, accept=(200, 404))
     if answer.status == 404:
         raise CommandFailed(f'there is no key {"below " if recurse else ""}"{key}"')
-    entries = cast(list[dict[str, Any]], answer.json())
+    entries = answer.rows()
     if detailed:
         rows = [
             (
@@ -85,7 +85,7 @@ def put(key: str, value: str, cas: int | None, flags: int | None, http_addr: str
     parameters = {"cas": cas, "flags": flags}
     answer = client_for(http_addr).call("PUT", f"/v1/kv/{key}", parameters, _read_value(value))
     if answer.json() is not True:
-        raise CommandFailed(f'not stored: "{key}" is not at index {cas}')
+        raise CommandFailed(_refusal("stored", key, cas))
     click.echo(f"stored {key}")
 
 
@@ -105,7 +105,7 @@ def delete(key: str, recurse: bool, cas: int | None, http_addr: str | None) -> N
     """
     answer = client_for(http_addr).call("DELETE", f"/v1/kv/{key}", {"recurse": recurse, "cas": cas})
     if answer.json() is not True:
-        raise CommandFailed(f'not deleted: "{key}" is not at index {cas}')
+        raise CommandFailed(_refusal("deleted", key, cas))
     click.echo(f"deleted {key}{' and all below' if recurse else ''}")
 
 
@@ -125,8 +125,14 @@ def list_keys(
     """
     parameters = {"keys": True, "separator": separator, "stale": stale, "consistent": consistent}
     answer = client_for(http_addr).call("GET", f"/v1/kv/{prefix}", parameters, accept=(200, 404))
-    for key in cast(list[str], answer.json()) if answer.status == 200 else []:
+    for key in answer.texts() if answer.status == 200 else []:
         click.echo(key)
+
+
+def _refusal(what: str, key: str, cas: int | None) -> str:
+    if cas is None:
+        return f"not {what}: the answer is not that of a raftreg node"
+    return f'not {what}: "{key}" is not at index {cas}'
 
 
 def _value(entry: dict[str, Any]) -> bytes:

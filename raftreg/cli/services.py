@@ -1,6 +1,6 @@
 """`raftreg services`: register services and find them."""
 
-from typing import Any, cast
+from typing import Any
 
 import click
 
@@ -28,7 +28,7 @@ def services() -> None:
 def list_services(stale: bool, consistent: bool, http_addr: str | None) -> None:
     """Print the names of all services, with their tags."""
     parameters = {"stale": stale, "consistent": consistent}
-    names = cast(dict[str, list[str]], client_for(http_addr).get("/v1/catalog/services", parameters))
+    names = client_for(http_addr).get("/v1/catalog/services", parameters).table()
     table.show(("Service", "Tags"), [(name, ",".join(tags)) for name, tags in sorted(names.items())])
 
 
@@ -48,7 +48,7 @@ def find(
       raftreg services find web --passing --tag blue
     """
     parameters = {"passing": passing, "tag": tag, "stale": stale, "consistent": consistent}
-    found = cast(list[dict[str, Any]], client_for(http_addr).get(f"/v1/health/service/{name}", parameters))
+    found = client_for(http_addr).get(f"/v1/health/service/{name}", parameters).rows()
     if not found:
         raise CommandFailed(f'there is no {"passing " if passing else ""}instance of "{name}"')
     rows = [

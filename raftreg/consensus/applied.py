@@ -12,6 +12,7 @@ class AppliedWaiters:
         self.index = 0
         self._heap: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = count()
+        self._abandoned = 0  # at most so many of the heap are cancelled
 
     async def wait(self, index: int) -> None:
         """Return once `reached` was called with this index or a greater one."""
@@ -19,7 +20,19 @@ class AppliedWaiters:
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._heap, (index, next(self._order), future))
-        await future
+        try:
+            await future
+        except asyncio.CancelledError:
+            self._abandoned += 1
+            self._forget_abandoned()
+            raise
+
+    def _forget_abandoned(self) -> None:
+        """Readers give up after their timeout, but a node that applies nothing would keep them for ever."""
+        if 2 * self._abandoned > len(self._heap):
+            self._heap = [entry for entry in self._heap if not entry[2].done()]
+            heapq.heapify(self._heap)
+            self._abandoned = 0
 
     def reached(self, index: int) -> None:
         """Everything up to `index` is applied."""

@@ -14,6 +14,9 @@ from raftreg.consensus.members import Members, name_of
 NOT_ADMITTED = "not admitted: "
 """Begins every refusal that the refused node cannot outwait: it must be mended by an operator."""
 
+FORGETFUL = NOT_ADMITTED + "forgetful: "
+"""Begins those that one peer's word is enough for: the refused process runs on a copy of a data directory."""
+
 
 class Introduction(Protocol):
     """What of a hello matters here."""

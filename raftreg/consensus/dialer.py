@@ -102,6 +102,9 @@ class Dialer:
         except TimeoutError:
             self._switchboard.dial_failed(self._name, f"no answer within {CONNECT_TIMEOUT_S:g} s")
             return False
+        except UnicodeError as error:  # What the resolver raises for a name that cannot be one.
+            self._switchboard.dial_failed(self._name, f"not the name of a host: {error}")
+            return False
         except OSError as error:
             known = error.errno is not None and error.errno > 0  # Negative ones are the resolver's.
             text = os.strerror(error.errno or 0) if known else error.strerror or str(error)

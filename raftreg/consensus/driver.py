@@ -182,7 +182,7 @@ class Driver:
     # -- proposals -------------------------------------------------------------------------------------------------
     async def propose(self, data: bytes) -> tuple[int, object]:
         """See `Consensus.propose`."""
-        if self.disk_full:
+        if self.disk_full and (self.engine.leading or self.wal.backlog_bytes > BACKLOG_BYTES):
             raise Overloaded(f"the disk of {self.settings.name} is full, nothing can be made durable there")
         future: asyncio.Future[tuple[int, object]] = self.around.loop.create_future()
         index = self.engine.journal.last + 1
@@ -225,6 +225,7 @@ class Driver:
             self._timer.cancel()
         await self.wal.close()
         await self._jobs.stop()
+        self.engine.close()
 
 
 def _leadership(engine: Engine) -> str:

@@ -42,6 +42,7 @@ class Election:
         self.leader_lost = True
         self.round = 0
         self.granted: set[str] | None = None
+        self._called_up: int | None = None  # the term in which the leader told us to take over
         self._tries = 0
         self.deadline = 0.0
         self._rest()
@@ -51,10 +52,11 @@ class Election:
         self.deadline = self.engine.now() + clock.uniform(timing.election_min_s, timing.election_max_s)
 
     def heard_leader(self) -> None:
-        """The leader of the current term spoke."""
+        """The leader of the current term spoke: who answers it stands by it, so nothing is left of a pre-vote."""
         self.leader_contact = self.engine.now()
         self.leader_lost = False
         self.granted = None
+        self.engine.cancel_election()
         self._tries = 0
         self._rest()
 
@@ -86,8 +88,12 @@ class Election:
         engine = self.engine
         if engine.leading:
             self._watch_transfer()
+            if self.barred or engine.disk_hangs:
+                self.hand_over()  # Again and again: here nothing can be committed any more.
             return
         self.transfer = None
+        if self._take_over():
+            return
         if engine.now() < self.deadline:
             return
         self._rest()
@@ -140,16 +146,33 @@ class Election:
         elif engine.leading or self.sticky():
             return
         elif (last_term, last_index) >= (journal.term_at(journal.last), journal.last):
+            if self.granted is not None and member > engine.member_id:
+                self.stand_back()  # Both ask at once: the greater id goes first, so that they do not split the votes.
             engine.outlet(member, [m.PREVOTE, round_])
+
+    def stand_back(self) -> None:
+        """Leave this election to another candidate; try again if nothing comes of it."""
+        self.granted = None
+        self.engine.cancel_election()
+        self._rest()
 
     def _on_take_over(self, member: str, term: int) -> None:
         """The leader hands over to us: campaign at once, past everybody's stickiness."""
         engine = self.engine
         chosen = term == engine.raftCurrentTerm and engine.leader == member and not engine.leading
-        if chosen and engine.member_id in engine.members.voters:
-            engine.guard.forced = True
-            engine.start_election()
+        if chosen and engine.member_id in engine.members.voters and not self.barred:
+            self._called_up = term
             engine.want_tick()
+
+    def _take_over(self) -> bool:
+        """Campaign if the leader of this term said so, whatever else it said after that."""
+        engine, term, self._called_up = self.engine, self._called_up, None
+        if term != engine.raftCurrentTerm:
+            return False
+        engine.guard.forced = True
+        engine.start_election()
+        self._rest()
+        return True
 
     # -- hand-over -------------------------------------------------------------------------------------------------
     def hand_over(self) -> str | None:

@@ -24,6 +24,10 @@ from raftreg.consensus.snapshot_transfer import SnapshotTransfers
 from raftreg.errors import Damaged, Fatal, NotLeader, Overloaded
 
 PENDING_BYTES = 64 << 20
+LOG_BYTES = (
+    256 << 20
+)  # a snapshot is due, however few the entries are: the log above the last one is in memory
+SLOW_DISK_S = 2.0  # a leader whose disk takes longer holds everybody up: it gives the lead away
 _LEADER = 2  # pysyncobj's number for the role
 
 Committed = Callable[[object, bool], None]
@@ -78,11 +82,14 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         self.pending: dict[int, tuple[int, int, Committed]] = {}  # index -> (term, bytes, callback)
         self.pending_bytes = 0
         self._broadcast_last = self._commit_sent = -1
+        self._disk_moved_at = self.now()  # when something became durable, or nothing waited for it
         self._told_leader: str | None = None
         self.role_number = 0  # pysyncobj's: follower, candidate, leader
         snapshot = store.newest()
         self.journal = Journal(log, records, genesis, snapshot.placed if snapshot else None)
         self._check_no_gap(store, snapshot)
+        if snapshot is not None:
+            self.journal.committed = snapshot.index
         self.members = self.journal.placed.members
         self.reads, self.election, self.transfers = (
             Reads(self),
@@ -134,6 +141,11 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
     def settled(self) -> bool:
         """Whether this leader committed an entry of its own term, so that its commit index is all there is."""
         return self.leading and self.journal.term_at(self.raftCommitIndex) == self.raftCurrentTerm
+
+    @property
+    def disk_hangs(self) -> bool:
+        """Whether nothing became durable here for so long that another node should lead."""
+        return self.now() - self._disk_moved_at > SLOW_DISK_S
 
     def next_index(self, node: Node) -> int:
         """The next entry that pysyncobj will send to a member."""
@@ -270,6 +282,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
 
     def synced(self, seq: int) -> None:
         """The log is durable up to record number `seq`."""
+        self._disk_moved_at = self.now()
         self.journal.on_synced(seq)
         self.guard.on_synced(seq)
 
@@ -278,7 +291,11 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         if self.members.voters == {self.member_id}:
             self._SyncObj__raftMatchIndex[self.shadow] = self.journal.durable
             self._SyncObj__lastResponseTime[self.shadow] = seams.monotonic()
+        if self.journal.log.synced >= self.journal.log.seq:
+            self._disk_moved_at = self.now()
         self.election.tick()
+        if self.journal.size_bytes > LOG_BYTES:
+            self.forceLogCompaction()
         self._onTick(0)
         self.guard.forced = False
         if self.leading:
@@ -293,6 +310,12 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         if self.raftLastApplied < self.raftCommitIndex:
             self.want_tick()  # pysyncobj applies one bounded slice per tick
 
+    def close(self) -> None:
+        """There will be no tick any more: whoever waits is told so, and open files are closed."""
+        self._give_up_pending()
+        self.reads.give_up()
+        self.transfers.close()
+
     def _broadcast(self) -> None:
         """New entries go out at once; a commit index that moved alone goes out without asking for an ack."""
         if self.journal.last != self._broadcast_last:
@@ -306,6 +329,10 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
     def start_election(self) -> None:
         """Let pysyncobj campaign at this tick."""
         self._SyncObj__raftElectionDeadline = -1.0
+
+    def cancel_election(self) -> None:
+        """Do not campaign at this tick after all."""
+        self._SyncObj__raftElectionDeadline = float("inf")
 
     def next_deadline(self) -> float:
         """When `tick` must be called at the latest, on the engine's clock."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from raftreg.clock import Clock
+from raftreg.consensus.boot import FORGETFUL
 from raftreg.consensus.frames import encode_frame
 from raftreg.consensus.hello import CHALLENGE_BYTES, DIALER, Handshake, Hello
 from raftreg.consensus.link import Link
@@ -18,6 +19,9 @@ STRANGERS_MAX = 64
 KEEPALIVE_S = 0.2
 SILENCE_S = 2.0
 ALIVE_S = 1.0  # A member heard within this is alive when another process claims its id.
+RIVALRY_S = (
+    2.0  # One still heard so long after the other process came is no late news of a process that died.
+)
 
 
 class Delegate(Protocol):
@@ -79,6 +83,7 @@ class Exchange:
         self._on_change = on_change
         self._strangers: dict[Link, None] = {}  # accepted and not live yet, oldest first
         self._heard: dict[str, float] = {}  # of members that are not connected
+        self._rivals: dict[str, tuple[str, float]] = {}  # member -> nonce of its second process, when it came
         self._unflushed: list[Link] = []
         self._last_number = 0
         self._swept_at = clock.now()
@@ -259,13 +264,20 @@ class Exchange:
         return self._copied(hello) or self._delegate.judge(hello)
 
     def _copied(self, hello: Hello) -> str | None:
-        """A refusal if another process with the same member id is connected and alive."""
+        """A refusal if another process with the same member id is connected and alive.
+
+        Until that is beyond doubt the second one is told to go on trying: the first may have died just now.
+        """
         link = self.live.get(hello.member_id)
         if link is None or link.peer is None or link.peer.nonce == hello.nonce:
             return None
         if self.now() - link.heard > ALIVE_S:
             return None
-        return (
+        nonce, came = self._rivals.get(hello.member_id, ("", 0.0))
+        if nonce != hello.nonce:
+            came = self.now()
+            self._rivals[hello.member_id] = (hello.nonce, came)
+        return (FORGETFUL if link.heard - came > RIVALRY_S else "") + (
             f"{hello.member_id} is connected already from {link.remote}: two processes run on copies of one data "
             "directory. Stop one of them and empty its data directory"
         )

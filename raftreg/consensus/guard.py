@@ -110,6 +110,7 @@ class Guard(Transport):  # type: ignore[misc]  # pysyncobj is untyped
             log = (message["last_log_index"], message["last_log_term"])
             return self._hold(node.id, [m.VOTE_ASK, message["term"], *log, self.forced])
         if kind == "response_vote":
+            self.engine.election.stand_back()
             return self._hold(node.id, [m.VOTE, message["term"]])
         raise Fatal(f"pysyncobj sent a message of kind {kind}, which nobody answers")
 
@@ -144,6 +145,8 @@ class Guard(Transport):  # type: ignore[misc]  # pysyncobj is untyped
         log = self.engine.journal.log
         if log.synced >= log.seq and not self._held and member is not None:
             return self.engine.outlet(member, message)
+        if self._held and _repeats(self._held[-1], (log.seq, member, message)):
+            self._held.pop()
         self._held.append((log.seq, member, message))
         self.engine.want_sync()
         return True
@@ -233,6 +236,7 @@ class Guard(Transport):  # type: ignore[misc]  # pysyncobj is untyped
             reset = False  # It rejects something sent before its last rejection; that says nothing new.
         elif reset:
             self._reset_stamp[node.id] = engine.reads.last_stamp
+            following = min(following, engine.journal.last + 1)  # Its log may be longer than ours.
             engine.want_broadcast()
         self._deliver_ack(node, following, reset, False)
 
@@ -331,3 +335,11 @@ class Guard(Transport):  # type: ignore[misc]  # pysyncobj is untyped
         self._quiet = True
         self._onMessageReceived(node, append)
         self._quiet = False
+
+
+def _repeats(held: tuple[int, str | None, Any], fresh: tuple[int, str | None, Any]) -> bool:
+    """Whether a held ack says nothing beside a fresh one; on a full disk one for each heartbeat would pile up."""
+    (_, _, before), (_, _, after) = held, fresh
+    if held[:2] != fresh[:2] or not isinstance(before, list) or before[:2] != after[:2]:
+        return False
+    return bool(before[0] == m.ACK and before[3:5] == after[3:5] and before[2] <= after[2])

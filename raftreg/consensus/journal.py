@@ -19,7 +19,7 @@ import msgpack
 from pysyncobj.journal import Journal as PysyncobjJournal
 
 from raftreg.consensus.members import Members
-from raftreg.errors import Fatal
+from raftreg.errors import Fatal, StartRefused
 
 SLICE_ENTRIES = 1024
 SLICE_BYTES = 1 << 20
@@ -27,6 +27,10 @@ SLICE_BYTES = 1 << 20
 Entry = tuple[bytes, int, int]  # data, index, term: pysyncobj's order
 
 _ADD, _TRUNCATE, _CLEAR, _META = 0, 1, 2, 3
+
+
+def _size(entries: Iterable[Entry]) -> int:
+    return sum(len(entry[0]) for entry in entries)
 
 
 class Log(Protocol):
@@ -60,8 +64,10 @@ class Journal(PysyncobjJournal):  # type: ignore[misc]  # pysyncobj is untyped
         """`records` is what the log recovered; `base` is the member set in the newest snapshot, if there is one."""
         self.log = log
         self.entries: list[Entry] = []
+        self.size_bytes = 0  # of the entries in memory
         self.durable = 0  # index of the last entry that is on this node's disk
         self.base = base
+        self.committed = 1  # known at the start: the genesis, or what a snapshot holds
         self.on_members: Callable[[], None] | None = None
         self._placed: list[Placed] = []
         self._undurable: deque[tuple[int, int]] = deque()  # (record number, entry index)
@@ -86,17 +92,22 @@ class Journal(PysyncobjJournal):  # type: ignore[misc]  # pysyncobj is untyped
             elif kind == _CLEAR:
                 entries.clear()
             else:
-                raise Fatal(f"the log holds a record of unknown kind {kind}; a newer raftreg wrote it")
+                raise StartRefused(
+                    f"the log holds a record of unknown kind {kind}: start the newer raftreg that wrote it"
+                )
         self._check_gapless()
         if entries:
             self.durable = entries[-1][1]
+        self.size_bytes = _size(entries)
         for data, index, term in entries:
             self._note_members(data, index, term)
 
     def _check_gapless(self) -> None:
         entries = self.entries
         if entries and entries[-1][1] - entries[0][1] != len(entries) - 1:
-            raise Fatal("the log has a gap: its segments do not belong together")
+            raise StartRefused(
+                "the log has a gap: files of log/ are missing or not of this node; bring them back"
+            )
 
     def preamble(self) -> list[bytes]:
         """The records that a new segment begins with, so that older segments may go."""
@@ -133,6 +144,7 @@ class Journal(PysyncobjJournal):  # type: ignore[misc]  # pysyncobj is untyped
         if self.entries and idx != self.entries[-1][1] + 1:
             raise Fatal(f"append at index {idx} after {self.entries[-1][1]}")
         self.entries.append((command, idx, term))
+        self.size_bytes += len(command)
         seq = self.log.append(msgpack.packb((_ADD, idx, term, command)), idx)
         self._undurable.append((seq, idx))
         self._note_members(command, idx, term)
@@ -140,6 +152,7 @@ class Journal(PysyncobjJournal):  # type: ignore[misc]  # pysyncobj is untyped
     def clear(self) -> None:
         """Drop everything; a snapshot takes its place (`base` was set from it)."""
         self.entries.clear()
+        self.size_bytes = 0
         self._placed.clear()
         self._undurable.clear()
         self.durable = 0
@@ -150,6 +163,7 @@ class Journal(PysyncobjJournal):  # type: ignore[misc]  # pysyncobj is untyped
         if entryFrom >= len(self.entries):
             return
         index = self.entries[entryFrom][1]
+        self.size_bytes -= _size(self.entries[entryFrom:])
         del self.entries[entryFrom:]
         self.log.append(msgpack.packb((_TRUNCATE, index)))
         while self._undurable and self._undurable[-1][1] >= index:
@@ -166,6 +180,7 @@ class Journal(PysyncobjJournal):  # type: ignore[misc]  # pysyncobj is untyped
             return
         position = min(entryTo, len(self.entries))
         first = self.entries[position][1] if position < len(self.entries) else self.last + 1
+        self.size_bytes -= _size(self.entries[:position])
         del self.entries[:position]
         while self._placed and self._placed[0].index < first:
             placed = self._placed.pop(0)
@@ -205,8 +220,8 @@ class Journal(PysyncobjJournal):  # type: ignore[misc]  # pysyncobj is untyped
         """Volatile: a restarted node learns the commit index from the leader."""
 
     def getRaftCommitIndex(self) -> int:  # pysyncobj's name
-        """Only the genesis is committed for certain."""
-        return 1
+        """Where a start goes on; from 1 a leader would look at each index in turn, for seconds if they are millions."""
+        return self.committed
 
     def setCurrentTerm(self, term: int, votedForNodeId: str | None) -> None:
         """Record term and vote; votes leave the node only when this is durable (see `guard`)."""

@@ -117,6 +117,8 @@ class RaftNode:
         """
         assert self._data_dir is not None
         assert self._wires is not None
+        if self._stopping:
+            return  # Nobody would close what begins now; it will be told again at the next start.
         members = Members.decode(genesis)
         if members is None:
             raise Fatal("a peer sent a genesis that is none")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from raftreg.consensus import messages as m
-from raftreg.consensus.boot import NOT_ADMITTED, Bootstrap, refusal, refusal_without_cluster
+from raftreg.consensus.boot import FORGETFUL, NOT_ADMITTED, Bootstrap, refusal, refusal_without_cluster
 from raftreg.consensus.driver import Driver
 from raftreg.consensus.hello import Hello
 from raftreg.consensus.identity import DataDir
@@ -67,7 +67,7 @@ class Peers:
         why = refusal(self.driver.engine.members, name, hello)
         if why is None:
             stale = self.data_dir.judge_starts(hello)
-            why = None if stale is None else NOT_ADMITTED + stale
+            why = None if stale is None else FORGETFUL + stale
         return why
 
     def connected(self, hello: Hello) -> None:
@@ -112,7 +112,14 @@ class Peers:
             self.driver.want_tick()
 
     def told_refused(self, name: str, text: str) -> None:
-        """A peer refused this node. When nobody wants it, the process ends with what was said."""
+        """A peer refused this node. When nobody wants it, the process ends with what was said.
+
+        It ends at once when a peer knows that this node has forgotten what it promised, also if others let it in, who
+        may not have met its newer process: with its vote they could lose what was acknowledged.
+        """
+        if text.startswith(FORGETFUL):
+            self._on_fatal(StartRefused(f"{name} refused this node: {text[len(FORGETFUL) :]}"))
+            return
         if self._admitted or not text.startswith(NOT_ADMITTED):
             return
         self._refused_by.add(name)

@@ -4,6 +4,7 @@ pysyncobj is pinned exactly. A test compares the source hash of the methods that
 another version is noticed even if the names still exist.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import pysyncobj.syncobj
@@ -70,6 +71,13 @@ class NullPoller:
 def monotonic() -> float:
     """pysyncobj's own clock, by which it judges the response times that we write."""
     return float(pysyncobj.syncobj.monotonicTime())
+
+
+def use_clock(now: Callable[[], float]) -> Callable[[], float]:
+    """Let pysyncobj read another clock (the simulation's); returns the one that it read before."""
+    former: Callable[[], float] = pysyncobj.syncobj.monotonicTime
+    pysyncobj.syncobj.monotonicTime = now
+    return former
 
 
 def configuration(

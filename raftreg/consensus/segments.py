@@ -177,11 +177,11 @@ class Segments:
     # Writing.
 
     def is_full(self, size: int) -> bool:
-        """Whether a batch of `size` bytes should open a new segment."""
-        return self._batches > 0 and self._end + size > self._segment_bytes
+        """Whether a batch of `size` bytes should open a new segment, or is the first of one that a crash left empty."""
+        return self._end + size > self._segment_bytes if self._batches else bool(self._older)
 
     def begin(self, first_entry_index: int) -> bool:
-        """Open a new segment; False if the newest has no batch yet (an earlier attempt got that far)."""
+        """Open a new segment; False if the newest has no batch yet (an earlier attempt or process got that far)."""
         if not self._batches:
             return False
         old, old_end = self._handle, self._end

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 RETRY_S = 5.0
+LONGEST_LOG = 8  # times the entries after which a snapshot is due
 
 
 class Serializer:
@@ -36,9 +37,15 @@ class Serializer:
         if self._finished is not None:
             finished, self._finished = self._finished, None
             return finished
-        if self._running is not None or self.engine.now() < self._quiet_until:
+        if self._running is not None or self.engine.now() < self._quiet_until or self._must_wait():
             return SERIALIZER_STATE.SERIALIZING, self._running
         return SERIALIZER_STATE.NOT_SERIALIZING, None
+
+    def _must_wait(self) -> bool:
+        """While a member catches up the log is not cut, within reason: it needs what follows its snapshot."""
+        engine = self.engine
+        longest = engine.conf.logCompactionMinEntries * LONGEST_LOG
+        return engine.transfers.under_way() and len(engine.journal) < longest
 
     def serialize(self, data: tuple[Any, Entry, Entry, Any], id_: int) -> None:
         """Copy the state now, encode and write it in another thread."""

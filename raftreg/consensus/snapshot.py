@@ -17,7 +17,7 @@ import google_crc32c
 import msgpack
 
 from raftreg.consensus.disk import Disk, RealDisk
-from raftreg.consensus.files import write_atomically
+from raftreg.consensus.files import explained, write_atomically
 from raftreg.consensus.journal import Entry, Placed
 from raftreg.consensus.members import Members
 from raftreg.errors import Damaged
@@ -127,12 +127,14 @@ class SnapshotStore:
         return self.directory / f"{_PREFIX}{index:020d}"
 
     def newest(self) -> Snapshot | None:
-        """The newest snapshot, checked; None if there is none. Raises Damaged."""
+        """The newest snapshot, checked; None if there is none. Raises Damaged or StartRefused."""
         indexes = self.indexes()
         if not indexes:
             return None
         path = self.path(indexes[0])
-        return decode(str(path), self.cluster_id, self.disk.read_file(path))
+        with explained(path, "read"):
+            blob = self.disk.read_file(path)
+        return decode(str(path), self.cluster_id, blob)
 
     def save(self, snapshot: Snapshot) -> None:
         """Make a snapshot durable under its name, then drop all but the newest two."""

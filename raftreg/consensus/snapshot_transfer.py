@@ -64,6 +64,7 @@ class SnapshotTransfers:
         self.store = store
         self.active: dict[str, Sending] = {}
         self.receiving: Receiving | None = None
+        self._ended_at = float("-inf")  # when a member had all of a snapshot
 
     # -- the leader's end ------------------------------------------------------------------------------------------
     def begin(self, member: str) -> None:
@@ -91,8 +92,15 @@ class SnapshotTransfers:
         """A member acked entries below `following`: its transfer is done if the snapshot is among them."""
         sending = self.active.get(member)
         if sending is not None and following > sending.index:
+            self._ended_at = self.engine.now()
             self.forget(member)
             self.engine.want_broadcast()
+
+    def under_way(self) -> bool:
+        """Whether a member that is connected gets a snapshot, or got one just now and the entries after it next."""
+        return not self.active.keys().isdisjoint(self.engine.guard.up) or (
+            self.engine.now() - self._ended_at < STALLED_S
+        )
 
     def forget(self, member: str) -> None:
         """End the transfer to a member."""
@@ -104,6 +112,11 @@ class SnapshotTransfers:
         """This node leads no more."""
         for member in list(self.active):
             self.forget(member)
+
+    def close(self) -> None:
+        """This node ends."""
+        self.stop_sending()
+        self._discard()
 
     def tick(self) -> None:
         """Go back to what was acked where nothing moved for too long."""
@@ -120,6 +133,12 @@ class SnapshotTransfers:
             return
         engine.guard.heard(member)
         if sending is None or (sending.index, sending.term) != (index, index_term):
+            return
+        if (
+            have < sending.acked
+        ):  # It could not use what it got, or has started anew: there may be a newer one.
+            self.forget(member)
+            engine.want_broadcast()
             return
         if have != sending.acked:
             sending.progress_at = engine.now()
@@ -173,7 +192,11 @@ class SnapshotTransfers:
         if (current is not None and current.complete) or not 0 < size <= SIZE_MAX:
             return None
         self._discard()
-        handle = self.store.open_incoming()
+        try:
+            handle = self.store.open_incoming()
+        except OSError as error:
+            _log.error("cannot store a snapshot that arrives: %s", error)
+            return None
         _log.info("receiving snapshot %d (%d KiB)", index, size >> 10)
         self.receiving = Receiving(handle, index, term, size)
         return self.receiving

@@ -242,8 +242,10 @@ class Wal:
         assert self._loop is not None
         segments = self._segments
         try:
-            if batch.preamble is not None and segments.begin(batch.first_entry_index):
+            if batch.preamble is not None:
+                segments.begin(batch.first_entry_index)
                 batch.records[:0] = batch.preamble
+                batch.preamble = None  # Another attempt finds it among the records.
             segments.write(batch.records, batch.top)
         except BaseException as error:  # Whatever it is, the loop has to know, and the process to stop.
             failure: BaseException | None = error

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from raftreg.commands import CheckUpdate, Command
+from raftreg.commands import CheckUpdate, Command, Deregister
 from raftreg.duties.aliases import Aliases
-from raftreg.duties.heartbeats import Heartbeat
+from raftreg.duties.heartbeats import Heartbeat, no_ttl
 from raftreg.duties.reaping import Reaping
 from raftreg.duties.seen import ChecksSeen
 from raftreg.duties.ttl import TTLChecks
@@ -57,14 +57,16 @@ class CheckDuty:
         if check is None:  # a new leader may not have applied yet what that node saw
             check = (await self._registry.read(query, ReadOptions())).value
         if check is None or check.probe is None or check.probe.kind != "ttl":
-            raise Refused(500, f'CheckID "{heartbeat.check_id}" does not have associated TTL')
+            raise no_ttl(heartbeat.check_id)
         update: CheckUpdate | None
         if check.status != heartbeat.status:
             update = CheckUpdate(heartbeat.node, heartbeat.check_id, heartbeat.status, heartbeat.output)
         else:
             update = self._ttl.refresh(check, heartbeat.output, self._clock.now())
         if update is not None:
-            await self._registry.write(update)
+            written = await self._registry.write(update)
+            if written.value is False and update.expected_modify_index is None:
+                raise no_ttl(heartbeat.check_id)
         return True
 
     async def step(self) -> float:
@@ -126,18 +128,22 @@ class CheckDuty:
         for key, update in self._ttl.take_due(now):
             actions.append((update, partial(self._ttl.retry, key, now)))
         for key, deregister in self._reaping.take_due(now):
-            log.info("service %s of %s failed for too long and goes", deregister.service_id, deregister.node)
             actions.append((deregister, partial(self._reaping.retry, key, now)))
         return actions
 
     async def _carry_out(self, command: Command, again: Callable[[], None]) -> None:
-        """Write a command; see to it that it is tried again if it may not have happened."""
+        """Write a command; see to it that it is looked at again if it may not have happened, or came too late."""
         try:
-            await self._registry.write(command)
+            written = await self._registry.write(command)
         except RaftregError as error:
             level = logging.WARNING if isinstance(error, Refused) else logging.DEBUG
             log.log(level, "%s is to be tried again: %s", type(command).__name__, error)
             again()
+        else:
+            if written.value is False:
+                again()
+            elif isinstance(command, Deregister):
+                log.info("service %s of %s failed for too long and went", command.service_id, command.node)
 
     def _pause_s(self) -> float:
         """Seconds until something is due, or until what changed may be looked at."""

@@ -9,6 +9,11 @@ TTL_CALL: Final = "ttl"
 _FIELDS: Final = 4
 
 
+def no_ttl(check_id: str) -> Refused:
+    """The refusal of a heartbeat for what is no TTL check, or is not there, in words that clients know."""
+    return Refused(500, f'CheckID "{check_id}" does not have associated TTL')
+
+
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
     """A TTL check was told its status again."""

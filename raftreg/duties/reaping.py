@@ -39,7 +39,13 @@ class Reaping:
         due = []
         for key in self._deadlines.take_due(now):
             check = self._checks[key]
-            due.append((key, Deregister(check.node, service_id=check.service_id)))
+            command = Deregister(
+                check.node,
+                service_id=check.service_id,
+                cause=check.id,
+                expected_modify_index=check.modify_index,
+            )
+            due.append((key, command))
         return due
 
     def retry(self, key: Key, now: float) -> None:

@@ -7,6 +7,7 @@ from raftreg.duties.deadlines import Key
 from raftreg.model import Check
 from raftreg.registry import EVERYTHING, Registry
 from raftreg.state import Topic
+from raftreg.state.changes import fold
 from raftreg.state.queries import NodeChecks, Nodes
 
 
@@ -54,7 +55,7 @@ class ChecksSeen:
         """What is different from the last time."""
         nodes = set(self._seen) if self._all_dirty else self._dirty
         if self._all_dirty:
-            nodes.update(node.name.lower() for node in self._registry.local(Nodes()).value)
+            nodes.update(fold(node.name) for node in self._registry.local(Nodes()).value)
         self._dirty = set()
         self._all_dirty = False
         found = Differences(nodes=sorted(nodes))

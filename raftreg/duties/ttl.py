@@ -28,11 +28,13 @@ class TTLChecks:
     def __init__(self) -> None:
         self._watched: dict[Key, _Watched] = {}
         self._deadlines = Deadlines()
+        self._expiring: set[Key] = set()  # whose expiry is on its way into the log
 
     def clear(self) -> None:
         """Forget everything: this node does not lead."""
         self._watched.clear()
         self._deadlines.clear()
+        self._expiring.clear()
 
     def see(self, check: Check, now: float) -> None:
         """A check is new or changed: it has a full TTL from now on, unless what changed it was its expiry."""
@@ -40,6 +42,7 @@ class TTLChecks:
         if check.probe is None or check.probe.kind != "ttl":
             self.forget(key)
             return
+        self._expiring.discard(key)
         self._watched[key] = _Watched(check, check.output)
         if check.status == "critical" and check.output.startswith(_EXPIRED):
             self._deadlines.drop(key)
@@ -50,9 +53,13 @@ class TTLChecks:
         """The check is gone."""
         self._watched.pop(key, None)
         self._deadlines.drop(key)
+        self._expiring.discard(key)
 
     def refresh(self, check: Check, output: str, now: float) -> CheckUpdate | None:
-        """A heartbeat that leaves the status as it is; the command that writes its output, if that is due."""
+        """A heartbeat that leaves the status as it is; the command that writes it, if it must be in the log.
+
+        It must if its output is due there, or if an expiry is on its way: that would otherwise have the last word.
+        """
         key = key_of(check)
         watched = self._watched.get(key)
         if watched is None or watched.check is not check:
@@ -62,6 +69,8 @@ class TTLChecks:
             return None
         self._deadlines.set(key, now + check.probe.ttl_s)
         watched.output = output
+        if key in self._expiring:
+            return CheckUpdate(check.node, check.id, check.status, output)
         if output == check.output:
             watched.output_due = None
         elif watched.output_due is None:
@@ -77,18 +86,14 @@ class TTLChecks:
         for key in self._deadlines.take_due(now):
             watched = self._watched[key]
             check = watched.check
-            due.append(
-                (
-                    key,
-                    CheckUpdate(
-                        check.node, check.id, "critical", _expired(watched.output), check.modify_index
-                    ),
-                )
-            )
+            output = _expired(watched.output)
+            due.append((key, CheckUpdate(check.node, check.id, "critical", output, check.modify_index)))
+            self._expiring.add(key)
         return due
 
     def retry(self, key: Key, now: float) -> None:
         """The expiry could not be written; try again soon, unless a heartbeat came meanwhile."""
+        self._expiring.discard(key)
         if key in self._watched and key not in self._deadlines:
             self._deadlines.set(key, now + RETRY_S)
 

@@ -63,6 +63,7 @@ class Reader:
             if not leased or self._consensus.read_index_now() is not None:
                 break
         if options.index > 0 and found.index <= options.index:
+            del found, encodings  # nobody shall hold an answer in memory that is old by the time it is given
             found, encodings = await self._block(query, options)
             if found.index <= options.index and not stale and not self._stopping:
                 await self._catch_up(confirm)
@@ -89,10 +90,8 @@ class Reader:
         while True:
             waiter = self._watch.register(topics)
             try:
-                found, encodings = self._answers.find(query)
-                if found.index > options.index or self._stopping:
-                    return found, encodings
-                if not await self._woken(waiter, deadline):
+                changed = self._answers.find(query)[0].index > options.index
+                if changed or self._stopping or not await self._woken(waiter, deadline):
                     return self._answers.find(query)
             finally:
                 self._watch.remove(waiter)
@@ -111,10 +110,10 @@ class Reader:
     async def _wait_for_index(self, index: int) -> None:
         """Return once the state has applied that many commands; Refused (500) if that takes too long."""
         deadline = asyncio.get_running_loop().time() + self._timeout_s
-        while self._state.index < index and not self._stopping:
+        while self._state.index < index:
             waiter = self._watch.register((EVERY_COMMAND,))
             try:
-                if not await self._woken(waiter, deadline):
+                if self._stopping or not await self._woken(waiter, deadline):
                     at = self._state.index
                     raise Refused(500, f"min-index {index} was not reached in time: this node is at {at}")
             finally:

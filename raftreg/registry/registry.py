@@ -1,28 +1,28 @@
 """The node: `Registry` is what the front doors and the duties hold."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
-
-import msgpack
 
 from raftreg.clock import Clock
 from raftreg.commands import Command, Failed, Ok, Request, encode_request
 from raftreg.consensus import Consensus
-from raftreg.errors import NoLeader, NotLeader, OutcomeUnknown, Refused
+from raftreg.errors import NoLeader, Refused
 from raftreg.registry.answers import Answer, ReadOptions
 from raftreg.registry.changes import LeaderChanges
+from raftreg.registry.messages import MESSAGES, LeaderCall, Messenger
 from raftreg.registry.reads import Reader
 from raftreg.registry.replica import Replica
 from raftreg.registry.writes import FORWARDED_WRITES, Writer
 from raftreg.state import Found, Query, Topic
 
 T = TypeVar("T")
-LeaderCall = Callable[[str, object], Awaitable[object]]
 
 READY_TIMEOUT_S = 1.0
+COMMAND_BYTES_MAX = (
+    4 * 1024 * 1024
+)  # well below what a frame between nodes holds; larger ones would stall them all
 _REQUEST_ID_BYTES = 16
-_MESSAGE = b"\x02"  # the first byte of a call to the leader that carries a message for one of its handlers
 _DEFAULT_READ = ReadOptions()
 
 
@@ -45,26 +45,29 @@ class Registry:
         self.clock = clock
         self.node_name = node_name
         self.datacenter = datacenter
-        self._write_timeout_s = write_timeout_s
         self._replica = replica
         self._changes = LeaderChanges(consensus)
         self._writer = Writer(consensus, self._changes, write_timeout_s)
+        self._messenger = Messenger(self._changes, write_timeout_s)
         self._reader = Reader(consensus, replica, self._changes, clock, read_timeout_s)
-        self._handlers: dict[str, LeaderCall] = {}
         consensus.serve_calls(self._serve)
 
     async def write(self, command: Command, *, request_id: bytes | None = None) -> Ok:
         """Replicate a command; return its result once a majority has it on disk and this node applied it.
 
         A request id that was used before (65,536 are remembered) gives the first result and changes nothing.
-        Raises Refused (recorded, or the command cannot be encoded), Overloaded or NoLeader (nothing happened), and
-        OutcomeUnknown (it may have happened, or may still). Cancelling the caller does not take the write back.
+        Raises Refused (recorded, or the command cannot be encoded or is too large), Overloaded or NoLeader (nothing
+        happened), and OutcomeUnknown (it may have happened, or may still). Cancelling the caller does not take the
+        write back.
         """
         identity = request_id if request_id is not None else self.clock.token(_REQUEST_ID_BYTES)
         try:
             data = encode_request(Request(identity, self.state.index, command))
         except ValueError as error:
             raise Refused(400, str(error)) from None
+        if len(data) > COMMAND_BYTES_MAX:
+            text = f"Request too large: {len(data)} bytes in the log, max size: {COMMAND_BYTES_MAX} bytes"
+            raise Refused(413, text)
         result = await self._writer.submit(data)
         if isinstance(result, Failed):
             raise Refused(result.status, result.text)
@@ -86,29 +89,15 @@ class Registry:
     async def tell_leader(self, kind: str, payload: object) -> object:
         """Give a message to the handler that the leader registered for `kind`; its answer.
 
-        Payload and answer are what msgpack can carry. Tried again across a failover until the write timeout, so
-        the handler may see it more than once. Raises NoLeader or OutcomeUnknown then, and whatever error of
-        raftreg.errors the handler raised.
+        Payload and answer are what msgpack can carry. All messages of one loop turn share one call. Tried again
+        across a failover until the write timeout, so the handler may see it more than once. Raises NoLeader or
+        OutcomeUnknown then, and Refused or Overloaded if the handler did.
         """
-        data = _MESSAGE + _pack([kind, payload])
-        failure: Exception = NoLeader("no leader in time")
-        try:
-            async with asyncio.timeout(self._write_timeout_s):
-                while True:
-                    try:
-                        return _unpack(await self._changes.call_leader(data))
-                    except (NoLeader, NotLeader) as error:
-                        if not isinstance(failure, OutcomeUnknown):
-                            failure = NoLeader(str(error))
-                    except OutcomeUnknown as error:
-                        failure = error
-                    await self._changes.pause()
-        except TimeoutError:
-            raise failure from None
+        return await self._messenger.tell(kind, payload)
 
     def on_leader_call(self, kind: str, handler: LeaderCall) -> None:
         """Set the handler for messages of a kind: (calling node's name, payload) -> answer. It runs on the leader."""
-        self._handlers[kind] = handler
+        self._messenger.on_call(kind, handler)
 
     def on_topics(self, callback: Callable[[Sequence[Topic]], None]) -> None:
         """Call back with what each entry changed, and (EVERYTHING,) after the state was replaced. Must not raise."""
@@ -127,35 +116,17 @@ class Registry:
             raise NoLeader(f"catching up, at {status.applied_index} of {status.commit_index}") from None
 
     async def stop(self) -> None:
-        """Let every blocking read answer, and return when the writes in flight have their outcomes."""
+        """Let every blocking read answer, finish the writes in flight as far as that can be, give up the others."""
         self._reader.stop_waiting()
-        await self._writer.drain()
+        try:
+            await self._writer.drain()
+        finally:
+            self._writer.abandon()
 
     async def _serve(self, caller: str, data: bytes) -> bytes:
         """What other nodes ask of this one while it leads."""
         if data[:1] == FORWARDED_WRITES:
             return await self._writer.serve(data[1:])
-        if data[:1] != _MESSAGE:
-            raise Refused(500, "a call to the leader of an unknown form")
-        message = _unpack(data[1:])
-        if not (isinstance(message, list) and len(message) == 2 and isinstance(message[0], str)):
-            raise Refused(500, "a message to the leader is malformed")
-        kind, payload = message
-        handler = self._handlers.get(kind)
-        if handler is None:
-            raise Refused(500, f"the leader knows no messages of kind {kind!r}")
-        return _pack(await handler(caller, payload))
-
-
-def _pack(value: object) -> bytes:
-    packed: bytes = msgpack.packb(value, unicode_errors="surrogateescape")
-    return packed
-
-
-def _unpack(data: bytes) -> object:
-    """What msgpack carried; Refused for bytes that are none."""
-    try:
-        unpacked: object = msgpack.unpackb(data, unicode_errors="surrogateescape")
-    except (ValueError, msgpack.UnpackException) as error:
-        raise Refused(500, f"a message between nodes is malformed: {error}") from None
-    return unpacked
+        if data[:1] == MESSAGES:
+            return await self._messenger.serve(caller, data[1:])
+        raise Refused(500, "a call to the leader of an unknown form")

@@ -6,6 +6,7 @@ because it decides which error the client gets when the time is up.
 """
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Sequence
 from typing import Any, cast
 
@@ -15,11 +16,15 @@ from raftreg.errors import NoLeader, NotLeader, OutcomeUnknown, Overloaded, Raft
 from raftreg.registry.changes import LeaderChanges
 from raftreg.registry.sharing import copy_error
 
+log = logging.getLogger(__name__)
+
 BATCH_COMMANDS_MAX = 512
 BATCH_BYTES_MAX = 1024 * 1024
 IN_FLIGHT_COMMANDS_MAX = 4096
 IN_FLIGHT_BYTES_MAX = 64 * 1024 * 1024
 FORWARDED_WRITES = b"\x01"  # the first byte of a call to the leader that carries a batch
+DRAIN_WITHOUT_LEADER_S = 1.0  # a node that stops waits no longer for somebody to finish its writes
+_DRAIN_LOOK_S = 0.1
 _INDEX_BYTES = 8
 
 Outcome = tuple[int, Result]  # the raft index of the entry, what the state machine answered
@@ -84,9 +89,24 @@ class Writer:
         return raft_index.to_bytes(_INDEX_BYTES) + encode_results([result for _, result in outcomes])
 
     async def drain(self) -> None:
-        """Return when every write that was taken so far has its outcome."""
+        """Return when every write that was taken so far has its outcome, or when nobody leads for a while."""
+        leaderless_s = 0.0
         while self._queue or self._tasks:
-            await asyncio.wait(tuple(self._tasks)) if self._tasks else await asyncio.sleep(0)
+            if not self._tasks:
+                await asyncio.sleep(0)
+                continue
+            await asyncio.wait(tuple(self._tasks), timeout=_DRAIN_LOOK_S)
+            is_led = self._consensus.status().leader_id is not None
+            leaderless_s = 0.0 if is_led else leaderless_s + _DRAIN_LOOK_S
+            if leaderless_s >= DRAIN_WITHOUT_LEADER_S:
+                return
+
+    def abandon(self) -> None:
+        """Try no write any more: those without an outcome end as OutcomeUnknown."""
+        if self._tasks:
+            log.warning("writes are still in flight; their clients cannot know whether they happened")
+        for task in self._tasks:
+            task.cancel()
 
     def _admit(self, commands: int, size: int) -> None:
         """Overloaded if this many more commands, with this many bytes, are too much."""

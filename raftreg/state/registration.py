@@ -36,8 +36,15 @@ def register(catalog: Catalog, changes: Changes, command: Register) -> bool:
 
 
 def deregister(catalog: Catalog, changes: Changes, command: Deregister) -> bool:
-    """Remove the most specific of check, service and node; what is not there is as good as removed."""
+    """Remove the most specific of check, service and node; what is not there is as good as removed.
+
+    False, and nothing is removed, if the check that caused this changed since the sender saw it.
+    """
     host = catalog.host(command.node)
+    if command.expected_modify_index is not None:
+        cause = host.checks.get(command.cause) if host is not None else None
+        if cause is None or cause.modify_index != command.expected_modify_index:
+            return False
     if host is None:
         return True
     if command.check_id:

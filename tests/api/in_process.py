@@ -53,6 +53,10 @@ class Node:
     async def start(self) -> None:
         """Lead, and register the own node."""
         await self.consensus.start()
+        await self.register_itself()
+
+    async def register_itself(self) -> None:
+        """Write the node's own record, if it is not there."""
         await OwnNodeDuty(self.registry, node_id=NODE_ID, address="127.0.0.1", raft_port=8300).step()
 
     async def call(self, method: str, target: str, body: object = None) -> Reply:

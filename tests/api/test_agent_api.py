@@ -285,3 +285,57 @@ def test_self_members_host_and_metrics() -> None:
         )
 
     run(scenario)
+
+
+def test_blocking_by_hash_ends_when_the_node_stops() -> None:
+    """A request that waits by hash is answered, and keeps nobody from stopping."""
+
+    async def scenario(node: Node) -> None:
+        await node.put("/v1/agent/service/register", {"Name": "web", "Port": 1})
+        known = (await node.get("/v1/agent/service/web")).headers["X-Consul-ContentHash"]
+        waiting = asyncio.create_task(node.get(f"/v1/agent/service/web?hash={known}&wait=20s"))
+        await asyncio.sleep(0)
+        await node.registry.stop()
+        assert known == (await waiting).headers["X-Consul-ContentHash"]
+        late = await node.get(f"/v1/agent/service/web?hash={known}&wait=20s")
+        assert known == late.headers["X-Consul-ContentHash"]
+
+    run(scenario)
+
+
+def test_registration_waits_for_the_nodes_own_record() -> None:
+    """What is registered in the moment in which the node itself is not in the catalog waits for that."""
+
+    async def scenario(node: Node) -> None:
+        await node.put("/v1/catalog/deregister", {"Node": NODE})
+        registering = asyncio.create_task(node.put("/v1/agent/service/register", {"Name": "web"}))
+        await asyncio.sleep(0)
+        await node.register_itself()
+        assert 200 == (await registering).status
+        assert ["web"] == list(await node.table("/v1/agent/services"))
+
+    run(scenario)
+
+
+def test_change_of_status_that_finds_no_check_is_no_success() -> None:
+    """A check that goes while a heartbeat with another status is on its way gives the error of an unknown check."""
+
+    async def scenario(node: Node) -> None:
+        await node.put("/v1/agent/check/register", {"Name": "c", "TTL": "30s"})
+        gone = asyncio.create_task(node.put("/v1/agent/check/deregister/c"))
+        beat = asyncio.create_task(node.put("/v1/agent/check/pass/c"))
+        assert 200 == (await gone).status
+        assert (500, 'CheckID "c" does not have associated TTL') == ((await beat).status, (await beat).text)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("kind", "text"), [("service", "Missing service ID"), ("check", "Missing check ID")])
+def test_deregistration_names_something(kind: str, text: str) -> None:
+    """An empty id, such as that of an unset variable in a script, is no success."""
+
+    async def scenario(node: Node) -> None:
+        reply = await node.put(f"/v1/agent/{kind}/deregister/")
+        assert (400, text) == (reply.status, reply.text)
+
+    run(scenario)

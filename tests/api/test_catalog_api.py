@@ -170,3 +170,18 @@ def test_cached_reads_tell_hit_from_miss() -> None:
         assert "leader" == second.headers["X-Consul-Effective-Consistency"]
 
     run(scenario)
+
+
+def test_token_as_pythons_clients_send_it() -> None:
+    """python-consul and py-consul wrap the token of a registration in an object of their own; it is ignored too."""
+
+    async def scenario(node: Node) -> None:
+        token = {"WriteRequest": {"Token": "t"}}
+        for action in ("register", "deregister"):
+            body = {"Node": "x", "Address": "10.0.0.1", **token}
+            assert (200, "true") == (
+                (reply := await node.put(f"/v1/catalog/{action}", body)).status,
+                reply.text,
+            )
+
+    run(scenario)

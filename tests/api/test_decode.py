@@ -61,6 +61,8 @@ SHAPE = Object(
         ('{"TTL":1e9}', {"TTL": 1.0}),
         ('{"Services":[{"ID":"a"}]}', {"Services": [{"ID": "a"}]}),
         ('{"Config":{"a":[1,2.5,"x",null,true]}}', {"Config": {"a": [1, 2.5, "x", None, True]}}),
+        ('{"Config":[18446744073709551616,-9223372036854775809]}', {"Config": [2.0**64, -(2.0**63)]}),
+        ('{"Service":{"Port":-9223372036854775808}}', {"Service": {"Port": -(2**63)}}),
         ('{"Node":"\\ud800x"}', {"Node": "\ufffdx"}),
         ('{"Node":"\\ud83d\\ude00"}', {"Node": "\U0001f600"}),
     ],
@@ -170,3 +172,10 @@ JSON_VALUES = st.recursive(
 def test_any_json_decodes_or_is_refused(value: dict[str, object]) -> None:
     """Well-formed JSON of the wrong types raises nothing but DecodeError."""
     assert _is_decoded_or_refused(json.dumps(value).encode())
+
+
+@pytest.mark.parametrize("depth", [490, 900, 100_000])
+def test_deep_nesting_is_an_error_of_the_client(depth: int) -> None:
+    """A body that is nested too deeply for this program is refused in Go's words."""
+    with pytest.raises(DecodeError, match="exceeded max depth"):
+        decode(b'{"Config":' + b"[" * depth + b"]" * depth + b"}", SHAPE)

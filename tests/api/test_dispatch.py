@@ -205,3 +205,15 @@ def test_status_endpoints() -> None:
         assert (stale.status, stale.headers["X-Consul-KnownLeader"]) == (404, "false")
 
     run(scenario)
+
+
+@pytest.mark.parametrize("path", ["/v1/kv/%zz", "/v1/kv/a%", "/v1/kv/a%2"])
+def test_broken_escapes_are_refused(path: str) -> None:
+    """A path with a percent sign that begins nothing is 400, and nothing is stored under another key than was meant."""
+
+    async def scenario(api: LocalApi) -> None:
+        response = await api.call("PUT", path, b"x")
+        assert (400, b"invalid URL escape") == (response.status, response.body)
+        assert (await api.call("GET", "/v1/kv/?keys")).status == 404
+
+    run(scenario)

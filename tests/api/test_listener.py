@@ -236,3 +236,58 @@ def test_garbage_is_400_and_harms_nobody() -> None:
         writer.close()
 
     serve(scenario)
+
+
+def test_compressed_value_is_stored_as_sent() -> None:
+    """A body with a Content-Encoding is not unpacked, so that it cannot be wrong, or grow beyond the limits."""
+
+    async def scenario(client: Client) -> None:
+        head = b"PUT /v1/kv/a HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\n"
+        assert (await client.ask(head + b"abc"))[2] == b"true"
+        assert (await client.ask(get("/v1/kv/a?raw")))[2] == b"abc"
+
+    serve(scenario)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"garbage\r\n\r\n",
+        b"GET /v1/kv/\xff HTTP/1.1\r\n\r\n",
+        b"PUT /v1/kv/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"PUT /v1/kv/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\nzz\r\n",
+    ],
+)
+def test_what_is_no_http_fills_no_log(data: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """A request that cannot be parsed gets a 400; it is the business of its sender and leaves no traceback."""
+
+    async def scenario(client: Client) -> None:
+        assert (await client.ask(data))[0] == 400
+
+    serve(scenario)
+    assert [] == caplog.records
+
+
+def test_what_many_clients_get_is_compressed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same body for another client costs no second compression; a very large one is not kept for that."""
+    sizes: list[int] = []
+    compress = gzip.compress
+
+    def counted(body: bytes, level: int, *, mtime: float) -> bytes:
+        sizes.append(len(body))
+        return compress(body, level, mtime=mtime)
+
+    monkeypatch.setattr("raftreg.api.listener.gzip.compress", counted)
+    bodies = {"/small": b"0123456789" * 1000, "/large": b"0123456789" * 100_000}
+
+    async def answer(request: Request) -> Response:
+        return Response(200, {}, bodies[request.path])
+
+    async def scenario(client: Client) -> None:
+        for path, body in bodies.items():
+            for _ in range(3):
+                _, _, packed = await client.ask(get(path, "Accept-Encoding: gzip"))
+                assert gzip.decompress(packed) == body
+
+    serve(scenario, answer)
+    assert [10_000, 1_000_000, 1_000_000, 1_000_000] == sizes

@@ -57,6 +57,15 @@ def test_wait_is_bounded_and_spread(wait: str, wait_s: float) -> None:
     run(scenario)
 
 
+def test_numbers_may_begin_with_zeros() -> None:
+    """As many as there are, as for the other numbers of a query."""
+
+    async def scenario(api: LocalApi) -> None:
+        assert 1 == parse(api, f"index={'0' * 30}1").read.index
+
+    run(scenario)
+
+
 def test_flags_count_by_presence() -> None:
     """A boolean parameter is set by being there, whatever its value."""
 

@@ -111,3 +111,85 @@ def test_a_hand_over_that_fails_is_given_up(host: Host, clock: FakeClock) -> Non
         host.engine.tick()
     assert host.engine.election.transfer is None
     assert host.propose(b"y") == []
+
+
+def test_nothing_that_the_leader_says_after_it_takes_a_hand_over_back(host: Host) -> None:
+    """Under load a commit notice comes in the same read as the order to take over; the heir campaigns all the same."""
+    host.append("b", 1, 1, 0, [(NO_OP, 1), (app(b"x"), 1)])
+    host.engine.receive("b", ["X", 1])
+    host.engine.receive("b", ["C", 1, 3])
+    host.engine.receive("b", ["E", 8, 1, 3, 3, 1, []])
+    host.engine.tick()
+    host.sync()
+    assert ["V", 2, 3, 1, True] == host.last("V")
+
+
+def test_a_hand_over_ends_with_its_term(host: Host) -> None:
+    """Stickiness to the leader of a newer term is not broken by an order that came from the one before it."""
+    host.append("b", 1, 1, 0, [(NO_OP, 1)])
+    host.engine.receive("b", ["X", 1])
+    host.engine.receive("c", ["T", 2])
+    host.engine.tick()
+    assert 2 == host.engine.raftCurrentTerm
+
+
+def test_a_barred_node_does_not_take_over(host: Host) -> None:
+    """Its own vote would never be on disk, and its term would only depose the leader."""
+    host.append("b", 1, 1, 0, [(NO_OP, 1)])
+    host.engine.election.barred = True
+    host.engine.receive("b", ["X", 1])
+    host.engine.tick()
+    assert 1 == host.engine.raftCurrentTerm
+
+
+def test_a_barred_leader_hands_over_as_soon_as_there_is_an_heir(host: Host) -> None:
+    """A leader whose disk is full while nobody can take over tries again, since nothing is committed under it."""
+    host.lead()
+    host.engine.election.barred = True
+    host.engine.tick()
+    assert host.engine.election.transfer is None
+    host.ack("b")
+    host.engine.tick()
+    host.engine.tick()
+    assert ("b", ["X", host.engine.raftCurrentTerm]) == next(sent for sent in host.sent if sent[1][0] == "X")
+
+
+def test_a_leader_that_is_heard_in_time_ends_a_campaign(host: Host) -> None:
+    """Who answers a leader's ping promises it its lease, and must not campaign on pre-votes that came before."""
+    host.append("b", 1, 1, 0, [(NO_OP, 1)])
+    host.sync()
+    host.clock.time += 1
+    host.engine.tick()
+    host.sent.clear()
+    host.engine.receive("c", ["p", host.engine.election.round])
+    host.engine.receive("b", ["Q", 1, 77])
+    host.engine.tick()
+    host.sync()
+    assert ["q"] == host.kinds()
+
+
+def test_a_leader_whose_disk_hangs_hands_over(host: Host) -> None:
+    """Nothing counts as committed that the leader has not on disk, so one whose sync never returns must not stay."""
+    host.lead().settle()
+    host.propose(b"x")
+    host.sent.clear()
+    for _ in range(50):
+        host.clock.time += 0.05
+        host.engine.tick()
+        host.ack("b")
+        host.ack("c")
+    assert "X" in host.kinds()
+
+
+def test_a_slow_disk_alone_is_no_reason_to_hand_over(host: Host) -> None:
+    """A leader whose syncs take a second each keeps the lead, and an idle one too."""
+    host.lead().settle()
+    for step in range(200):
+        host.clock.time += 0.05
+        if step < 100:
+            host.propose(b"x")
+        if step % 20 == 0:
+            host.sync()
+        host.engine.tick()
+        host.ack("b")
+    assert "X" not in host.kinds()

@@ -315,3 +315,24 @@ def test_a_restarted_member_keeps_the_promise_of_its_lease(tmp_path: Path, clock
     host.engine.receive("b", ["V", 5, 10, 0, False])
     host.sync()
     assert "R" not in host.kinds()
+
+
+def test_acks_do_not_pile_up_behind_a_full_disk(host: Host) -> None:
+    """While nothing becomes durable, the ack of each heartbeat takes the place of the one before."""
+    host.append("b", 1, 1, 0, [(NO_OP, 1)])
+    for stamp in range(100, 200):
+        host.engine.receive("b", ["E", stamp, 1, 1, 2, 1, []])
+    assert 1 == len(host.engine.guard._held)
+    host.sync()
+    assert [["A", 1, 3, False, True, 199]] == [message for _, message in host.sent if message[0] == "A"]
+
+
+def test_a_rejection_of_a_longer_log_is_followed_within_ours(host: Host) -> None:
+    """A member whose tail is longer than the leader's log is sent what exists, never an append without a place."""
+    host.lead().settle()
+    engine = host.engine
+    engine.receive("c", ["A", engine.raftCurrentTerm, 50, True, False, engine.reads.last_stamp])
+    host.sent.clear()
+    engine.tick()
+    append = next(message for member, message in host.sent if member == "c" and message[0] == "E")
+    assert [engine.journal.last, engine.raftCurrentTerm] == append[4:6]

@@ -9,7 +9,8 @@ import pysyncobj.tcp_connection
 import pysyncobj.transport
 import pytest
 
-from raftreg.errors import NotLeader, StartRefused
+from raftreg.consensus.members import Members
+from raftreg.errors import NotLeader, OutcomeUnknown, Overloaded, StartRefused
 from tests.consensus.trios import NAMES, Trio, with_trio
 
 
@@ -207,5 +208,73 @@ def test_a_data_directory_is_used_by_one_node_at_a_time(tmp_path: Path) -> None:
         with pytest.raises(StartRefused, match="in use by a running node"):
             await Trio(tmp_path).start("n1")
         assert NAMES[0] in trio.nodes
+
+    with_trio(tmp_path, scenario)
+
+
+def test_a_leader_under_load_hands_over_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The entries in flight are committed first, and their commit notice does not keep the heir from campaigning."""
+
+    async def scenario(trio: Trio) -> None:
+        await trio.start()
+        for _ in range(3):
+            leader = await trio.leader()
+            await leader.propose(b"settled")
+            term = leader.status().term
+            writes = [asyncio.ensure_future(leader.propose(b"x%d" % number)) for number in range(50)]
+            await asyncio.sleep(0)
+            name = leader.settings.name
+            await trio.stop(name)
+            assert all(isinstance(outcome, tuple) for outcome in await asyncio.gather(*writes))
+            assert term + 1 == (await trio.leader()).status().term
+            await trio.start(name)
+        assert [] == [line for line in caplog.messages if "not taken over" in line]
+
+    with_trio(tmp_path, scenario)
+
+
+def test_a_follower_with_a_full_disk_leaves_writes_to_the_leader(tmp_path: Path) -> None:
+    """What it cannot store itself, a majority can; only a leader refuses writes for want of room."""
+
+    async def scenario(trio: Trio) -> None:
+        await trio.start()
+        leader, follower = await trio.leader(), await trio.follower()
+        for node in (leader, follower):
+            assert node.driver is not None
+            node.driver.disk_full = True
+        with pytest.raises(NotLeader):
+            await follower.propose(b"x")
+        with pytest.raises(Overloaded):
+            await leader.propose(b"x")
+
+    with_trio(tmp_path, scenario)
+
+
+def test_nothing_is_adopted_while_stopping(tmp_path: Path) -> None:
+    """A genesis that arrives at a node on its way out begins nothing that nobody would close."""
+
+    async def scenario(trio: Trio) -> None:
+        await trio.start("n1")
+        node = trio.nodes["n1"]
+        await trio.stop("n1")
+        node._adopt(Members.genesis(["n1.0", "n2.0", "n3.0"]).encode(), False)
+        assert node.driver is None
+
+    with_trio(tmp_path, scenario)
+
+
+def test_a_leader_that_stops_without_an_heir_leaves_nobody_waiting(tmp_path: Path) -> None:
+    """What it could not commit any more ends as unknown."""
+
+    async def scenario(trio: Trio) -> None:
+        await trio.start()
+        leader = await trio.leader()
+        name = leader.settings.name
+        await trio.stop(*(set(NAMES) - {name}))
+        write = asyncio.ensure_future(leader.propose(b"x"))
+        await asyncio.sleep(0)
+        await trio.stop(name)
+        with pytest.raises((OutcomeUnknown, NotLeader)):
+            await write
 
     with_trio(tmp_path, scenario)

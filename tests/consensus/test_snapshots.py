@@ -1,5 +1,6 @@
 """Snapshots: written off the loop, aligned with the log after a crash, sent in chunks, refused when damaged."""
 
+import errno
 from pathlib import Path
 
 import msgpack
@@ -7,7 +8,7 @@ import pytest
 
 from raftreg.consensus import snapshot as snapshots
 from raftreg.consensus.engine import Engine
-from raftreg.errors import Damaged
+from raftreg.errors import Damaged, StartRefused
 from tests.consensus.worlds import FakeClock, Host, MemoryLog, app
 
 NO_OP = b"\x01"
@@ -188,3 +189,105 @@ def test_a_snapshot_of_another_cluster_is_refused(tmp_path: Path, clock: FakeClo
     path = host.store.path(host.store.indexes()[0])
     with pytest.raises(Damaged, match="of cluster test, not other"):
         snapshots.decode(str(path), "other", path.read_bytes())
+
+
+def test_a_restart_knows_that_a_snapshot_is_committed(tmp_path: Path, clock: FakeClock) -> None:
+    """A leader after a restart of all does not count up from 1, which takes seconds when indexes are millions."""
+    host = filled(tmp_path / "a", clock)
+    again = Host(tmp_path / "a", clock, log=MemoryLog(host.log.records), snapshot_entries=10)
+    assert host.store.indexes()[0] == again.engine.raftCommitIndex
+
+
+def test_a_damaged_snapshot_is_not_sent_for_ever(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member that could not use what it got is sent the newest snapshot of then."""
+    leader, member = long_log(tmp_path, clock, monkeypatch)
+    damaged = leader.store.path(leader.store.indexes()[0])
+    blob = bytearray(damaged.read_bytes())
+    blob[-20] ^= 1
+    damaged.write_bytes(blob)
+    pump(leader, member)
+    for number in range(14):
+        leader.propose(b"more %d" % number)
+        leader.engine.tick()
+        leader.sync()
+        leader.ack("b")
+        leader.engine.tick()
+    for _ in range(12):
+        clock.time += 0.21
+        leader.ack("b")
+        leader.engine.tick()
+        pump(leader, member)
+    assert leader.machine.applied == member.machine.applied
+
+
+def test_no_room_for_a_snapshot_that_arrives_is_waited_out(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member that cannot even make the file goes on, and gets the snapshot when there is room."""
+    leader, member = long_log(tmp_path, clock, monkeypatch)
+
+    def full() -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(member.store, "open_incoming", full)
+        pump(leader, member)
+    for _ in range(6):
+        clock.time += 0.21
+        leader.ack("b")
+        leader.engine.tick()
+        pump(leader, member)
+    assert leader.machine.applied == member.machine.applied
+
+
+def test_an_unreadable_snapshot_is_told_in_one_line(tmp_path: Path, clock: FakeClock) -> None:
+    """What the file system says about the newest snapshot is said to the operator with its path."""
+    host = filled(tmp_path / "a", clock)
+    newest = host.store.path(host.store.indexes()[0])
+    newest.unlink()
+    newest.mkdir()
+    with pytest.raises(StartRefused, match=f"{newest}: cannot read: Is a directory"):
+        host.store.newest()
+
+
+def test_a_member_catches_up_though_the_leader_goes_on(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a snapshot travels for longer than the next one takes to be due, the log waits for the member."""
+    leader, member = long_log(tmp_path, clock, monkeypatch)
+    for step in range(100):
+        for source, target in ((leader, member), (member, leader)):
+            messages, source.sent = source.sent, []
+            for to, message in messages:
+                if to == target.member:
+                    target.engine.receive(source.member, message)
+            target.sync()
+        clock.time += 0.05
+        for number in range(4):
+            leader.propose(b"%d.%d" % (step, number))
+            leader.engine.tick()
+            leader.sync()
+            leader.ack("b")
+            leader.engine.tick()
+        member.engine.tick()
+        member.sync()
+    assert {} == leader.engine.transfers.active
+    assert leader.engine.raftCommitIndex - member.engine.raftLastApplied < 20
+
+
+def test_few_large_entries_make_a_snapshot_due(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the log holds in memory is bounded in bytes too, not only in entries."""
+    monkeypatch.setattr("raftreg.consensus.engine.LOG_BYTES", 3000)
+    host = Host(tmp_path / "a", clock, snapshot_entries=1000)
+    host.append("b", 1, 1, 0, [(NO_OP, 1)], commit=2)
+    for index in range(2, 40):
+        host.append("b", 1, index, 1, [(app(b"x" * 500), 1)], commit=index + 1)
+        host.engine.tick()
+        host.sync()
+    assert [] != host.store.indexes()
+    assert host.engine.journal.size_bytes < 5000
+    assert sum(len(data) for data, _, _ in host.engine.journal.entries) == host.engine.journal.size_bytes

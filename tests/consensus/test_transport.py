@@ -403,3 +403,23 @@ async def test_random_cuts_of_a_real_handshake(monkeypatch: pytest.MonkeyPatch) 
         await n1.until(lambda: not n1.transport._exchange.links)
         await asyncio.sleep(0)
     assert [] == n1.events
+
+
+@on_loop
+async def test_address_that_no_resolver_takes_is_tried_on(caplog: pytest.LogCaptureFixture) -> None:
+    """A name with an empty label, which the resolver refuses in its own way, does not end the dialing unnoticed."""
+    known = addresses("n1", "n2")
+    known["n1"] = ("a..b", 1)
+    n2 = Wire("n2", known)
+    attempts = 0
+    original = n2.transport.dial_failed
+
+    def counted(name: str, text: str) -> None:
+        nonlocal attempts
+        attempts += 1
+        original(name, text)
+
+    n2.transport.dial_failed = counted  # type: ignore[method-assign]
+    async with running(n2):
+        await n2.until(lambda: attempts >= 2)
+    assert 1 == len([line for line in caplog.messages if "cannot reach n1 at a..b:1: not the name" in line])

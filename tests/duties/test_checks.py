@@ -288,3 +288,53 @@ def test_thousands_of_checks_are_taken_one_by_one() -> None:
         assert ["passing", "critical"] * 1500 == statuses
 
     run(scenario)
+
+
+def test_reaping_spares_a_service_that_recovered_meanwhile() -> None:
+    """A recovery that is applied before the deregistration stops it; a check that goes on failing is tried again."""
+
+    async def scenario(scene: Scene) -> None:
+        check = ttl_check("c", 10_000, status="critical", service_id="web", reap_s=60)
+        await scene.register("n1", check, service=WEB)
+        await scene.at(0)
+        scene.clock.time = 1061.0
+        for status, output in (("critical", "still"), ("passing", "")):
+            recovery = CheckUpdate("n1", "c", status, output)
+            writing = asyncio.create_task(scene.registry.write(recovery))
+            await asyncio.sleep(0)  # it is on its way before the duty looks
+            await scene.at(61)
+            assert (await writing).value is True
+            found = scene.registry.local(NodeServices("n1")).value
+            assert found is not None
+            assert 1 == len(found[1]), output
+        await scene.registry.write(CheckUpdate("n1", "c", "critical", ""))
+        await scene.at(62)
+        await scene.at(123)
+        found = scene.registry.local(NodeServices("n1")).value
+        assert found is not None
+        assert () == found[1]
+
+    run(scenario)
+
+
+def test_heartbeat_has_the_last_word_over_an_expiry_on_its_way() -> None:
+    """A heartbeat that is acknowledged while the expiry is being written is not undone by it."""
+
+    async def scenario(scene: Scene) -> None:
+        await scene.register("n1", ttl_check("c", 10))
+        await scene.at(0)
+        scene.clock.time = 1010.1
+        stepping = asyncio.create_task(scene.duty.step())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # the expiry waits for its batch
+        assert "passing" == scene.check("n1", "c").status
+        await scene.beat("c", "passing", "just in time")
+        await stepping
+        assert "passing" == scene.check("n1", "c").status
+        await scene.at(12)
+        await scene.at(20)
+        assert "passing" == scene.check("n1", "c").status
+        await scene.at(31)
+        assert "critical" == scene.check("n1", "c").status
+
+    run(scenario)

@@ -1,13 +1,15 @@
 """Blocking reads: who waits for what, what wakes them, and what waiting costs."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import pytest
 
 from raftreg.commands import KVSet
-from raftreg.errors import NoLeader
+from raftreg.errors import NoLeader, Refused
 from raftreg.registry import EVERYTHING, ReadOptions, Registry, Replica
 from raftreg.state import Found, State, Topic
 from raftreg.state.queries import KVGet, KVList
@@ -194,3 +196,60 @@ def test_stop_releases_those_that_wait() -> None:
         assert (await registry.read(KVGet("k"), options)).value is None
 
     run(scenario)
+
+
+def test_min_index_is_not_given_up_by_stopping() -> None:
+    """A read that waits for an index is refused when the node stops first: it would show less than was asked for."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        registry = cluster.registry("a")
+        options = ReadOptions("stale", min_index=1000)
+        reading = asyncio.get_running_loop().create_task(registry.read(KVGet("k"), options))
+        await _spin()
+        await registry.stop()
+        with pytest.raises(Refused, match="min-index 1000 was not reached"):
+            await reading
+
+    run(scenario)
+
+
+def test_a_blocked_read_keeps_no_old_answer_alive() -> None:
+    """What a query found before it began to wait can be forgotten: many readers would hold many old answers."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        registry = cluster.registry("a")
+        written = await registry.write(KVSet("k", b"1"))
+        query = RememberedGet("k")
+        options = ReadOptions(index=written.index, wait_s=LONG_S)
+        reading = asyncio.get_running_loop().create_task(registry.read(query, options))
+        await _spin()
+        assert query.found
+        await registry.write(KVSet("other", b"1"))
+        registry.local(KVGet("k"))  # the first query on a new state forgets the answers to the old one
+        gc.collect()
+        assert [None] * len(query.found) == [found() for found in query.found]
+        reading.cancel()
+
+    run(scenario)
+
+
+class Thing:
+    """Something to be referred to weakly."""
+
+
+@dataclass(frozen=True)
+class RememberedGet:
+    """A query on a key that remembers, weakly, what it found."""
+
+    key: str
+    found: list[weakref.ref[Thing]] = field(default_factory=list, compare=False)
+
+    def topics(self) -> tuple[Topic, ...]:
+        """As KVGet."""
+        return KVGet(self.key).topics()
+
+    def run(self, state: State) -> Found[object]:
+        """A thing of its own each time."""
+        thing = Thing()
+        self.found.append(weakref.ref(thing))
+        return Found(KVGet(self.key).run(state).index, thing)

@@ -8,6 +8,7 @@ import pytest
 from raftreg.commands import Deregister, KVDelete, KVSet, Register, decode_batch
 from raftreg.errors import NoLeader, OutcomeUnknown, Overloaded, Refused
 from raftreg.registry import Registry
+from raftreg.registry.registry import COMMAND_BYTES_MAX
 from raftreg.registry.writes import BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, IN_FLIGHT_COMMANDS_MAX
 from raftreg.state.queries import KVGet, KVKeys
 from tests.fake_cluster import FakeCluster
@@ -275,3 +276,16 @@ async def _until(condition: Callable[[], bool]) -> None:
             return
         await asyncio.sleep(0)
     raise AssertionError("it never came true")
+
+
+def test_command_that_is_too_large_for_the_log_is_refused() -> None:
+    """What no frame between nodes could carry must not enter the log of a leader: it could never be replicated."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        for name in ("a", "b"):
+            with pytest.raises(Refused, match="Request too large") as caught:
+                await cluster.registry(name).write(KVSet("k", bytes(COMMAND_BYTES_MAX)))
+            assert 413 == caught.value.status
+        assert [] == cluster.log
+
+    run(scenario)

@@ -94,7 +94,9 @@ def _command(word: str, words: list[str], options: Options) -> Command:
         case "register":
             return _register(words, options)
         case "deregister":
-            return Deregister(words[0], options.get("service"), options.get("check"))
+            seen = int(options["expected"]) if "expected" in options else None
+            cause = options.get("cause", "")
+            return Deregister(words[0], options.get("service"), options.get("check"), cause, seen)
         case "update":
             seen = int(options["expected"]) if "expected" in options else None
             return CheckUpdate(words[0], words[1], words[2], options.get("output", ""), seen)

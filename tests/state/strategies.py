@@ -101,6 +101,7 @@ catalog_commands: st.SearchStrategy[Command] = st.one_of(
     registrations,
     st.builds(Deregister, nodes, st.none() | ids, st.none() | check_ids),
     st.builds(Deregister, nodes),
+    st.builds(Deregister, nodes, ids, st.none(), check_ids, st.integers(1, 30)),
     st.builds(
         CheckUpdate, nodes, check_ids, statuses, st.sampled_from(("", "o")), st.none() | st.integers(1, 30)
     ),
