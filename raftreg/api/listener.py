@@ -9,6 +9,7 @@ import gzip
 import logging
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
+from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -26,6 +27,7 @@ _GZIP_KEPT_MAX = (
     256 * 1024
 )  # bytes of a body whose compressed form is kept for the next client that gets the same
 _KEEPALIVE_S = 120.0
+_CLOSING_LOOK_S = 0.02
 _SERVER = "raftreg"
 
 BodyLimit = Callable[[str], tuple[int, str]]
@@ -43,6 +45,7 @@ class Listener:
         self._address = host, port
         self._web: web.Server | None = None
         self._server: asyncio.Server | None = None
+        self._reading: set[asyncio.Task[Any]] = set()  # handlers that wait for more of a body
 
     async def start(self) -> None:
         """Listen. OSError if the address cannot be had."""
@@ -71,8 +74,16 @@ class Listener:
         """Take no more connections, give the requests in flight `grace_s` seconds, close what is left."""
         if self._server is not None:
             self._server.close()
-        if self._web is not None:
-            await self._web.shutdown(grace_s)
+        if self._web is None:
+            return
+        self._web.pre_shutdown()  # closes idle connections, which `shutdown` would wait for in vain
+        closing = asyncio.ensure_future(self._web.shutdown(grace_s))
+        while not closing.done():
+            # aiohttp takes nothing more of a body now, so whoever waits for it would wait in vain.
+            for task in self._reading:
+                task.cancel()
+            await asyncio.wait([closing], timeout=_CLOSING_LOOK_S)
+        await closing
 
     async def _handle(self, incoming: web.BaseRequest) -> web.StreamResponse:
         raw_path, _, raw_query = _target(incoming.raw_path).partition("?")
@@ -80,7 +91,13 @@ class Listener:
             incoming.method, decode_percent(raw_path), raw_path, Query.parse(raw_query), incoming.headers
         )
         if incoming.body_exists:
-            refusal = await self._read_body(incoming, request)
+            task = asyncio.current_task()
+            assert task is not None
+            self._reading.add(task)
+            try:
+                refusal = await self._read_body(incoming, request)
+            finally:
+                self._reading.discard(task)
             if refusal is not None:
                 return _outgoing(request, refusal)
         return _outgoing(request, await self._answer(request))

@@ -8,6 +8,7 @@ on.
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ from raftreg.errors import Fatal, OutcomeUnknown, Overloaded
 
 _log = logging.getLogger(__name__)
 BACKLOG_BYTES = 64 << 20
+_HEIR_LOOK_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,17 +207,25 @@ class Driver:
     # -- the end ---------------------------------------------------------------------------------------------------
     async def hand_over(self) -> None:
         """Give leadership to the best heir, and wait until it has it, for at most two election timeouts."""
-        heir = self.engine.election.hand_over()
-        if heir is None:
-            return
-        _log.info("handing leadership over to %s", heir)
+        election = self.engine.election
         try:
             async with asyncio.timeout(self.settings.election_timeout_max_s * 2):
                 while self.engine.leading:
-                    self._moved.clear()
-                    await self._moved.wait()
+                    heir = election.hand_over()
+                    if heir is not None:
+                        _log.info("handing leadership over to %s", heir)
+                    elif election.transfer is None:
+                        return  # Nobody is left who could take it.
+                    await self._look_again()
         except TimeoutError:
             _log.warning("leadership was not taken over in time; the others will elect a leader")
+
+    async def _look_again(self) -> None:
+        """Return after a change of leadership, or soon: an heir may go away without one."""
+        self._moved.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_HEIR_LOOK_S):
+                await self._moved.wait()
 
     async def close(self) -> None:
         """Answer nobody any more, flush the log, end the threads."""

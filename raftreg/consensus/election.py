@@ -201,7 +201,8 @@ class Election:
         transfer, engine = self.transfer, self.engine
         if transfer is None:
             return
-        if engine.now() > transfer.deadline or transfer.heir not in engine.members.voters:
+        gone = transfer.heir not in engine.members.voters or transfer.heir not in engine.guard.up
+        if gone or engine.now() > transfer.deadline:
             self.transfer = None
         elif not transfer.told and engine.guard.caught_up(transfer.heir, engine.journal.last):
             transfer.told = engine.outlet(transfer.heir, [m.TAKE_OVER, engine.raftCurrentTerm])

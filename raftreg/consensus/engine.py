@@ -4,7 +4,8 @@ The driver (`raftreg.consensus.node`) calls `receive`, `synced` and `tick`; what
 `outlet`. Nothing here waits, opens a socket, starts a thread or reads a clock other than the one it was given.
 """
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from pysyncobj.node import Node
 from raftreg.clock import Clock
 from raftreg.consensus import StateMachine, seams
 from raftreg.consensus.election import Election
+from raftreg.consensus.files import BRING_BACK
 from raftreg.consensus.guard import Guard, Message
 from raftreg.consensus.journal import Journal, Log
 from raftreg.consensus.members import APP
@@ -23,6 +25,7 @@ from raftreg.consensus.snapshot import Jobs, Snapshot, SnapshotStore
 from raftreg.consensus.snapshot_transfer import SnapshotTransfers
 from raftreg.errors import Damaged, Fatal, NotLeader, Overloaded
 
+_log = logging.getLogger(__name__)
 PENDING_BYTES = 64 << 20
 LOG_BYTES = (
     256 << 20
@@ -85,9 +88,9 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         self._disk_moved_at = self.now()  # when something became durable, or nothing waited for it
         self._told_leader: str | None = None
         self.role_number = 0  # pysyncobj's: follower, candidate, leader
-        snapshot = store.newest()
+        snapshot, damages = store.newest_whole()
         self.journal = Journal(log, records, genesis, snapshot.placed if snapshot else None)
-        self._check_no_gap(store, snapshot)
+        self._check_no_gap(store, snapshot, damages)
         if snapshot is not None:
             self.journal.committed = snapshot.index
         self.members = self.journal.placed.members
@@ -118,12 +121,29 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         self.guard = Guard(self, self_node, others)
         return self.guard
 
-    def _check_no_gap(self, store: SnapshotStore, snapshot: Snapshot | None) -> None:
+    def _check_no_gap(
+        self, store: SnapshotStore, snapshot: Snapshot | None, damages: Sequence[Damaged]
+    ) -> None:
+        """Snapshot and log together are all there was; damaged snapshots do no harm if the log has what was in them.
+
+        The log below the older of two snapshots goes, never that between them. A log that goes on above a snapshot has
+        the snapshot's own two entries as well: without them pysyncobj would drop it.
+        """
         covered = snapshot.index if snapshot else 0
-        if self.journal.first > covered + 1:
-            what = f"the log begins at entry {self.journal.first}, the newest snapshot ends at {covered}"
-            remedy = "Put the missing snapshot back, or start this node with an empty data directory."
-            raise Damaged(str(store.directory), 0, what, remedy)
+        journal, newest = self.journal, max(store.indexes(), default=0)
+        needed = snapshot.previous[1] if snapshot and journal.last > covered else covered + 1
+        if damages and (journal.first > needed or journal.durable < newest):
+            raise damages[0]
+        if journal.first > needed:
+            what = f"files are missing: the log begins at entry {journal.first}, the newest snapshot ends at {covered}"
+            raise Damaged(str(store.directory), 0, what, BRING_BACK)
+        for damage, index in zip(damages, store.indexes(), strict=False):
+            aside = store.put_aside(index)
+            where = (damage.path, damage.offset, covered, aside)
+            _log.warning(
+                "%s: damaged at offset %d; went on from snapshot %d and the log, which has the rest; see %s",
+                *where,
+            )
 
     # -- view ------------------------------------------------------------------------------------------------------
     @property

@@ -279,7 +279,7 @@ class Exchange:
             self._rivals[hello.member_id] = (hello.nonce, came)
         return (FORGETFUL if link.heard - came > RIVALRY_S else "") + (
             f"{hello.member_id} is connected already from {link.remote}: two processes run on copies of one data "
-            "directory. Stop one of them and empty its data directory"
+            "directory. Stop the one that runs on the copy, and delete the copy"
         )
 
     def _who(self, link: Link) -> tuple[str, str]:

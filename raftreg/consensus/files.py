@@ -16,6 +16,16 @@ import msgpack
 from raftreg.consensus.disk import Disk, RealDisk
 from raftreg.errors import Damaged, StartRefused
 
+BRING_BACK = (
+    "Bring back the right files, or the whole data directory as this node left it; an older copy will not do, since it "
+    "has forgotten what the node promised. Meanwhile the other members go on without this node: keep the directory, "
+    "because they do not let an empty one in under its name. If this is the only node, restore a backup"
+)
+"""The remedy for lost or damaged files of a member: what an operator can do today."""
+
+NEW_DISK = "The disk is failing: copy the data directory to a good one while it can be read, and start there"
+"""The remedy for a disk that does not do what it is told."""
+
 _PREFIX = struct.Struct("<8sIII")
 _HINTS = {
     errno.EACCES: "Give the user that runs raftreg the right to write there, or choose another --data-dir",
@@ -26,7 +36,7 @@ _HINTS = {
     errno.ENOTDIR: "Choose a --data-dir that is a directory",
     errno.EEXIST: "Choose a --data-dir that is a directory",
     errno.EMFILE: "The limit of open files is too low: raise it (ulimit -n)",
-    errno.EIO: "The disk is failing: replace it, and this node as a lost member",
+    errno.EIO: NEW_DISK,
 }
 
 

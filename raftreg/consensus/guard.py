@@ -232,11 +232,12 @@ class Guard(Transport):  # type: ignore[misc]  # pysyncobj is untyped
                 engine.transfers.acked(node.id, following)
             self._release_acks(node.id)
             return
-        if reset and (following < known or stamp <= self._reset_stamp.get(node.id, 0)):
+        if reset and stamp <= self._reset_stamp.get(node.id, 0):
             reset = False  # It rejects something sent before its last rejection; that says nothing new.
         elif reset:
             self._reset_stamp[node.id] = engine.reads.last_stamp
-            following = min(following, engine.journal.last + 1)  # Its log may be longer than ours.
+            # Its log may be longer than ours, and its conflicting term may begin below what it acked in this term.
+            following = max(known, min(following, engine.journal.last + 1))
             engine.want_broadcast()
         self._deliver_ack(node, following, reset, False)
 

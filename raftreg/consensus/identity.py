@@ -5,6 +5,7 @@
     peers                newest process seen of each member (`peer_book`)
     log/*.wal            the write-ahead log (`wal`)
     snapshot-<index>     snapshots
+    damaged-snapshot-*   what a snapshot was that failed its checks, kept for people
 
 The incarnation is 128 random bits, made with the directory and durable before anybody is told of it. An empty
 directory is therefore a new member, never the old one, and has no promises to forget. The count of starts is durable
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from raftreg.clock import Clock
 from raftreg.consensus.disk import Disk, RealDisk, SyncFailed
-from raftreg.consensus.files import explained, read_checked, write_checked
+from raftreg.consensus.files import BRING_BACK, NEW_DISK, explained, read_checked, write_checked
 from raftreg.consensus.hello import PROTOCOL_VERSION, Hello
 from raftreg.consensus.peer_book import PeerBook
 from raftreg.errors import Damaged, StartRefused
@@ -27,10 +28,7 @@ from raftreg.errors import Damaged, StartRefused
 META_MAGIC = b"RAFTRMET"
 META_VERSION = 1
 LOG_DIRECTORY = "log"
-REMEDY = (
-    "Without it this node does not know who it is. Move its data directory away and let it come back as a new "
-    "member, which gets everything from the others; if this is the only node, restore a backup"
-)
+REMEDY = f"Without it this node does not know what it promised. {BRING_BACK}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ def open_data_dir(
         book = PeerBook(path / "peers", chosen)
     except SyncFailed as error:
         _unlock(lock)
-        raise StartRefused(f"{path}: {error}. The disk is failing: replace it.") from error
+        raise StartRefused(f"{path}: {error}. {NEW_DISK}.") from error
     except BaseException:
         _unlock(lock)
         raise

@@ -7,7 +7,7 @@ they are durable.
 Rules that pysyncobj's own journals break and this one keeps (see `raftreg.consensus.guard` for the rest):
     * an entry that was synced survives kill -9 and power cuts;
     * the part below a snapshot is dropped only when that snapshot is durable, and a crash between both keeps the tail;
-    * an open-ended slice never copies more than SLICE_ENTRIES entries or SLICE_BYTES bytes.
+    * an open-ended slice never copies more than SLICE_ENTRIES entries or SLICE_BYTES bytes beyond two entries.
 """
 
 from collections import deque
@@ -202,11 +202,12 @@ class Journal(PysyncobjJournal):  # type: ignore[misc]  # pysyncobj is untyped
         return self.entries[key]
 
     def _bounded(self, start: int) -> list[Entry]:
+        """At least two entries, if there are: pysyncobj takes a single one for the last, and would not truncate."""
         entries = self.entries[start : start + SLICE_ENTRIES]
         size = 0
         for position, entry in enumerate(entries):
             size += len(entry[0])
-            if size > SLICE_BYTES and position > 0:
+            if size > SLICE_BYTES and position > 1:
                 return entries[:position]
         return entries
 

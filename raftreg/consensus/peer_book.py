@@ -49,8 +49,8 @@ class PeerBook:
         if hello.starts < starts or (hello.starts == starts and hello.nonce != nonce):
             return (
                 f"the data directory of {hello.member_id} is an old copy: it says start {hello.starts}, but start "
-                f"{starts} was seen already. What it promised since is lost. Bring back the newest data directory, "
-                "or let the node join as a new member with an empty one"
+                f"{starts} was seen already. What it promised since is lost. Bring back the newest data directory; "
+                "meanwhile the other members go on without this node"
             )
         if hello.starts > starts:
             self._seen[hello.member_id] = (hello.starts, hello.nonce)

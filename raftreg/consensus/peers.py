@@ -14,6 +14,7 @@ from raftreg.consensus.settings import RaftSettings
 from raftreg.errors import StartRefused
 
 _log = logging.getLogger(__name__)
+LOG_END = "log-end"  # what a hello says of the log, beside addresses
 Work = Callable[[], object]
 
 
@@ -38,6 +39,7 @@ class Peers:
         self._bootstrap = Bootstrap(settings.name, data_dir.identity.member_id, settings.peers)
         self._refused_by: set[str] = set()
         self._admitted = False
+        self._processes: dict[str, str] = {}  # member -> nonce of its process that was connected last
 
     # -- first start -----------------------------------------------------------------------------------------------
     def try_genesis(self) -> None:
@@ -52,6 +54,8 @@ class Peers:
     # -- delegate of the transport ---------------------------------------------------------------------------------
     def own_hello(self) -> Hello:
         """What this node says of itself, anew for each connection."""
+        if self.driver is not None:
+            self.data_dir.advertise[LOG_END] = str(self.driver.engine.journal.last)
         return self.data_dir.hello()
 
     def judge(self, hello: Hello) -> str | None:
@@ -66,15 +70,32 @@ class Peers:
             return refusal_without_cluster(name, self.settings.peers, hello)
         why = refusal(self.driver.engine.members, name, hello)
         if why is None:
-            stale = self.data_dir.judge_starts(hello)
+            stale = self._shortened(self.driver, hello) or self.data_dir.judge_starts(hello)
             why = None if stale is None else FORGETFUL + stale
         return why
+
+    def _shortened(self, driver: Driver, hello: Hello) -> str | None:
+        """A refusal if a new process of a member lost committed entries that the one before it acked to this leader.
+
+        A copy that was made while the former process ran shows the next count of starts, so this alone gives it away.
+        """
+        engine, end = driver.engine, hello.advertise.get(LOG_END, "")
+        if not engine.leading or not end.isdecimal() or self._processes.get(hello.member_id) == hello.nonce:
+            return None
+        promised = min(engine.guard.acked_index(hello.member_id), engine.raftCommitIndex)
+        if int(end) >= promised:
+            return None
+        return (
+            f"the log of {hello.member_id} ends at entry {end}, but it had acknowledged entry {promised}: its data "
+            "directory is an old copy, or its disk lost what it had synced. Bring back the newest data directory"
+        )
 
     def connected(self, hello: Hello) -> None:
         """A peer was let in, and let us in."""
         self._guarded(lambda: self._connected(hello))
 
     def _connected(self, hello: Hello) -> None:
+        self._processes[hello.member_id] = hello.nonce
         if self.driver is None:
             self._bootstrap.met(hello)
             self.try_genesis()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raftreg.consensus.disk import FULL_ERRNOS, Disk, SyncFailed
-from raftreg.consensus.files import explained
+from raftreg.consensus.files import BRING_BACK, NEW_DISK, explained
 from raftreg.consensus.segment import (
     BadSegment,
     NewerFormat,
@@ -29,10 +29,7 @@ from raftreg.errors import Damaged, StartRefused
 logger = logging.getLogger(__name__)
 
 ALLOCATE_BYTES = 4 << 20
-REMEDY = (
-    "Do not cut the file: acknowledged writes are in it. Move this node's data directory away and let it come back "
-    "as a new member, which gets everything from the others; if this is the only node, restore a backup"
-)
+REMEDY = f"Do not cut the file: acknowledged writes are in it. {BRING_BACK}"
 
 
 @dataclass(slots=True)
@@ -85,10 +82,11 @@ class Segments:
                 if numbers:
                     self._reopen()
                 else:
+                    self._disk.sync_directory(self.directory.parent)
                     self._create(1, 0)
                 self._disk.sync_directory(self.directory)
         except SyncFailed as failed:
-            raise StartRefused(f"{self.directory}: {failed}. The disk is failing: replace it.") from failed
+            raise StartRefused(f"{self.directory}: {failed}. {NEW_DISK}.") from failed
 
     def _list(self) -> list[int]:
         """The numbers of the segments. Removes what a crash left of one that was being made."""

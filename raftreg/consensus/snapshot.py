@@ -5,7 +5,8 @@
     the others                   the state machine's bytes, 1 MiB each
 
 The file holds nothing that is special to the node that wrote it, so it is sent to other members as it is. A
-snapshot without a member set is refused. Damage is never papered over: it is reported with file and offset.
+snapshot without a member set is refused. Damage is never papered over: it is reported with file and offset, and
+the older snapshot takes the place of a damaged one only if the log has the rest (`engine`).
 """
 
 import struct
@@ -17,7 +18,7 @@ import google_crc32c
 import msgpack
 
 from raftreg.consensus.disk import Disk, RealDisk
-from raftreg.consensus.files import explained, write_atomically
+from raftreg.consensus.files import BRING_BACK, explained, write_atomically
 from raftreg.consensus.journal import Entry, Placed
 from raftreg.consensus.members import Members
 from raftreg.errors import Damaged
@@ -28,9 +29,7 @@ _CHUNK_BYTES = 1 << 20
 _HEAD_BYTES_MAX = 16 << 20  # two log entries and a member set
 _VERSION = 1
 _PREFIX = "snapshot-"
-_REMEDY = (
-    "Move the file away if an older snapshot is beside it, or start this node with an empty data directory."
-)
+_ASIDE = "damaged-snapshot-"
 KEPT = 2
 
 
@@ -75,36 +74,36 @@ def decode(path: str, cluster_id: str, blob: bytes) -> Snapshot:
     """The snapshot in a file's bytes. Raises Damaged with the offset of what is wrong."""
     chunks = list(_chunks(path, blob))
     if not chunks:
-        raise Damaged(path, len(_MAGIC), "a snapshot without a head", _REMEDY)
+        raise Damaged(path, len(_MAGIC), "a snapshot without a head", BRING_BACK)
     try:
         version, cluster, newest, previous, (term, index, members) = msgpack.unpackb(chunks[0])
         decoded = Members.decode(members)
     except (ValueError, TypeError, msgpack.UnpackException) as error:
-        raise Damaged(path, len(_MAGIC), f"an unreadable head ({error})", _REMEDY) from error
+        raise Damaged(path, len(_MAGIC), f"an unreadable head ({error})", BRING_BACK) from error
     if version != _VERSION or decoded is None:
-        raise Damaged(path, len(_MAGIC), f"a head of format {version}, or without a member set", _REMEDY)
+        raise Damaged(path, len(_MAGIC), f"a head of format {version}, or without a member set", BRING_BACK)
     if cluster != cluster_id:
-        raise Damaged(path, len(_MAGIC), f"a snapshot of cluster {cluster}, not {cluster_id}", _REMEDY)
+        raise Damaged(path, len(_MAGIC), f"a snapshot of cluster {cluster}, not {cluster_id}", BRING_BACK)
     return Snapshot(tuple(newest), tuple(previous), Placed(term, index, decoded), b"".join(chunks[1:]))
 
 
 def _chunks(path: str, blob: bytes) -> Iterator[bytes]:
     if blob[: len(_MAGIC)] != _MAGIC:
-        raise Damaged(path, 0, "not the beginning of a snapshot", _REMEDY)
+        raise Damaged(path, 0, "not the beginning of a snapshot", BRING_BACK)
     offset, view = len(_MAGIC), memoryview(blob)
     while True:
         if offset + _CHUNK_HEADER.size > len(blob):
-            raise Damaged(path, offset, "the file ends too early", _REMEDY)
+            raise Damaged(path, offset, "the file ends too early", BRING_BACK)
         length, checksum = _CHUNK_HEADER.unpack_from(blob, offset)
         data = bytes(view[offset + _CHUNK_HEADER.size : offset + _CHUNK_HEADER.size + length])
         if len(data) != length or google_crc32c.value(data) != checksum:
-            raise Damaged(path, offset, "a wrong checksum", _REMEDY)
+            raise Damaged(path, offset, "a wrong checksum", BRING_BACK)
         offset += _CHUNK_HEADER.size + length
         if not length:
             break
         yield data
     if offset != len(blob):
-        raise Damaged(path, offset, "bytes after the end", _REMEDY)
+        raise Damaged(path, offset, "bytes after the end", BRING_BACK)
 
 
 class SnapshotStore:
@@ -127,14 +126,36 @@ class SnapshotStore:
         return self.directory / f"{_PREFIX}{index:020d}"
 
     def newest(self) -> Snapshot | None:
-        """The newest snapshot, checked; None if there is none. Raises Damaged or StartRefused."""
+        """The newest snapshot, checked; None if there is none. Raises Damaged."""
         indexes = self.indexes()
-        if not indexes:
-            return None
-        path = self.path(indexes[0])
+        return self._read(indexes[0]) if indexes else None
+
+    def newest_whole(self) -> tuple[Snapshot | None, list[Damaged]]:
+        """The newest snapshot that is whole, and what is wrong with the newer ones, newest first."""
+        damages: list[Damaged] = []
+        for index in self.indexes():
+            try:
+                return self._read(index), damages
+            except Damaged as damage:
+                damages.append(damage)
+        return None, damages
+
+    def _read(self, index: int) -> Snapshot:
+        path = self.path(index)
         with explained(path, "read"):
             blob = self.disk.read_file(path)
-        return decode(str(path), self.cluster_id, blob)
+        snapshot = decode(str(path), self.cluster_id, blob)
+        if snapshot.index != index:
+            raise Damaged(str(path), len(_MAGIC), f"holds snapshot {snapshot.index}", BRING_BACK)
+        return snapshot
+
+    def put_aside(self, index: int) -> Path:
+        """Rename a damaged snapshot, durably, so that nobody takes it for one; it is kept for people."""
+        aside = self.directory / f"{_ASIDE}{index:020d}"
+        with explained(self.path(index), "rename"):
+            self.disk.rename(self.path(index), aside)
+            self.disk.sync_directory(self.directory)
+        return aside
 
     def save(self, snapshot: Snapshot) -> None:
         """Make a snapshot durable under its name, then drop all but the newest two."""
@@ -157,7 +178,7 @@ class SnapshotStore:
         length, checksum = _CHUNK_HEADER.unpack(self.disk.read(handle, len(_MAGIC), _CHUNK_HEADER.size))
         head = self.disk.read(handle, len(_MAGIC) + _CHUNK_HEADER.size, min(length, _HEAD_BYTES_MAX))
         if google_crc32c.value(head) != checksum:
-            raise Damaged(path, len(_MAGIC), "a wrong checksum", _REMEDY)
+            raise Damaged(path, len(_MAGIC), "a wrong checksum", BRING_BACK)
         return int(msgpack.unpackb(head)[2][2])
 
     def open_incoming(self) -> int:

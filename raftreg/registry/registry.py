@@ -120,8 +120,9 @@ class Registry:
         self._reader.stop_waiting()
         try:
             await self._writer.drain()
-        finally:
+        except asyncio.CancelledError:
             self._writer.abandon()
+            raise
 
     async def _serve(self, caller: str, data: bytes) -> bytes:
         """What other nodes ask of this one while it leads."""

@@ -57,6 +57,7 @@ class Writer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._commands_in_flight = 0
         self._bytes_in_flight = 0
+        self._abandoned = False
 
     async def submit(self, data: bytes) -> Result:
         """The result of one encoded request, once this node applied it. Raises as `Registry.write` does."""
@@ -89,27 +90,29 @@ class Writer:
         return raft_index.to_bytes(_INDEX_BYTES) + encode_results([result for _, result in outcomes])
 
     async def drain(self) -> None:
-        """Return when every write that was taken so far has its outcome, or when nobody leads for a while."""
+        """Return when every write that was taken so far has its outcome; without a leader for a while, give them up."""
+        await asyncio.sleep(0)  # What this turn of the loop collected is on its way then.
+        waiting = set(self._tasks)
         leaderless_s = 0.0
-        while self._queue or self._tasks:
-            if not self._tasks:
-                await asyncio.sleep(0)
-                continue
-            await asyncio.wait(tuple(self._tasks), timeout=_DRAIN_LOOK_S)
-            is_led = self._consensus.status().leader_id is not None
+        while waiting:
+            _, waiting = await asyncio.wait(waiting, timeout=_DRAIN_LOOK_S)
+            is_led = self._consensus.status().leader_name is not None
             leaderless_s = 0.0 if is_led else leaderless_s + _DRAIN_LOOK_S
             if leaderless_s >= DRAIN_WITHOUT_LEADER_S:
+                self.abandon()
                 return
 
     def abandon(self) -> None:
-        """Try no write any more: those without an outcome end as OutcomeUnknown."""
-        if self._tasks:
-            log.warning("writes are still in flight; their clients cannot know whether they happened")
+        """Take and try no write any more: those without an outcome end as OutcomeUnknown."""
+        log.warning("writes are still in flight; their clients cannot know whether they happened")
+        self._abandoned = True
         for task in self._tasks:
             task.cancel()
 
     def _admit(self, commands: int, size: int) -> None:
-        """Overloaded if this many more commands, with this many bytes, are too much."""
+        """Overloaded if this many more commands, with this many bytes, are too much; NoLeader at the very end."""
+        if self._abandoned:
+            raise NoLeader("this node is stopping")
         if (
             self._commands_in_flight + commands > IN_FLIGHT_COMMANDS_MAX
             or self._bytes_in_flight + size > IN_FLIGHT_BYTES_MAX

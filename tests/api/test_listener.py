@@ -291,3 +291,25 @@ def test_what_many_clients_get_is_compressed_once(monkeypatch: pytest.MonkeyPatc
 
     serve(scenario, answer)
     assert [10_000, 1_000_000, 1_000_000, 1_000_000] == sizes
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"PUT /v1/kv/k HTTP/1.1\r\nHost: r\r\nContent-Length: 100\r\n\r\nhalf of it"]
+)
+def test_a_stop_does_not_wait_for_clients_that_say_nothing(sent: bytes) -> None:
+    """Idle connections, and such with half a request, are closed at once, however long the grace."""
+
+    async def main() -> bytes:
+        listener = Listener((await start_api()).answer, body_limit(), "127.0.0.1", 0)
+        await listener.start()
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        client = Client(reader, writer)
+        assert 200 == (await client.ask(b"GET /livez HTTP/1.1\r\nHost: r\r\n\r\n"))[0]
+        client.send(sent)
+        await asyncio.sleep(0.05)
+        await asyncio.wait_for(listener.stop(60.0), 20)
+        rest = await reader.read()
+        writer.close()
+        return rest
+
+    assert b"" == asyncio.run(main())

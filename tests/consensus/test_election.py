@@ -193,3 +193,14 @@ def test_a_slow_disk_alone_is_no_reason_to_hand_over(host: Host) -> None:
         host.engine.tick()
         host.ack("b")
     assert "X" not in host.kinds()
+
+
+def test_a_hand_over_ends_when_the_heir_goes_away(host: Host) -> None:
+    """The next attempt may choose another heir at once."""
+    host.lead().settle()
+    host.ack("c")
+    heir = host.engine.election.hand_over()
+    assert heir == "c"
+    host.engine.guard.peer_down("c")
+    host.engine.tick()
+    assert "b" == host.engine.election.hand_over()

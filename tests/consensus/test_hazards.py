@@ -67,6 +67,14 @@ def test_a_conflict_truncates(host: Host) -> None:
     assert (5, 2) == (host.engine.journal.last, host.engine.journal.term_at(5))
 
 
+def test_a_conflict_truncates_behind_a_large_entry(host: Host) -> None:
+    """Also where the entry before the conflict and the one after it are more than a slice of the log holds."""
+    large = app(bytes(3 << 19))
+    host.append("b", 1, 1, 0, [(NO_OP, 1), (large, 1), (large, 1), (large, 1)])
+    host.append("c", 2, 3, 1, [(NO_OP, 2)])
+    assert (4, 2) == (host.engine.journal.last, host.engine.journal.term_at(4))
+
+
 def test_a_conflict_below_the_commit_index_stops_the_process(host: Host) -> None:
     """A leader that contradicts what is committed proves that a promise was broken: nothing may go on."""
     host.append("b", 1, 1, 0, TEN, commit=12)

@@ -154,16 +154,61 @@ def test_a_snapshot_chunk_commits_nothing(tmp_path: Path, clock: FakeClock) -> N
     assert (before, [(None, False)]) == (host.machine.applied, outcome)
 
 
-@pytest.mark.parametrize("place", [0, 20, 60, -3])
-def test_a_flipped_bit_is_found(tmp_path: Path, clock: FakeClock, place: int) -> None:
-    """A damaged snapshot is refused with file and offset, and never loaded."""
-    host = filled(tmp_path / "a", clock)
-    path = host.store.path(host.store.indexes()[0])
+def spoil(path: Path, place: int) -> None:
+    """Turn a bit of a file."""
     data = bytearray(path.read_bytes())
     data[place] ^= 4
     path.write_bytes(data)
-    with pytest.raises(Damaged, match=str(path)):
-        Host(tmp_path / "a", clock, log=MemoryLog(host.log.records))
+
+
+@pytest.mark.parametrize("place", [0, 20, 60, -3])
+def test_a_flipped_bit_is_found(tmp_path: Path, clock: FakeClock, place: int) -> None:
+    """A damaged snapshot whose entries are gone from the log is refused with file and offset, and stays."""
+    host = filled(tmp_path / "a", clock)
+    path = host.store.path(host.store.indexes()[0])
+    spoil(path, place)
+    log = MemoryLog(_record(*entry) for entry in host.engine.journal.entries)
+    with pytest.raises(Damaged, match=rf"{path}: .* at offset \d+\. Bring back the right files"):
+        Host(tmp_path / "a", clock, log=log)
+    assert path.exists()
+
+
+@pytest.mark.parametrize("place", [0, 20, 60, -3])
+def test_a_damaged_snapshot_is_mended_from_the_older_one(
+    tmp_path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture, place: int
+) -> None:
+    """Where the log has what was in it, the older snapshot takes its place, one line says so, the file goes aside."""
+    host = filled(tmp_path / "a", clock)
+    newest, older = host.store.indexes()
+    spoil(host.store.path(newest), place)
+    again = Host(tmp_path / "a", clock, log=MemoryLog(host.log.records), snapshot_entries=10)
+    assert (older, host.engine.journal.last) == (again.engine.raftLastApplied, again.engine.journal.last)
+    assert again.machine.applied == host.machine.applied[: len(again.machine.applied)]
+    (warning,) = [record.getMessage() for record in caplog.records if "damaged" in record.getMessage()]
+    assert str(host.store.path(newest)) in warning
+    assert f"went on from snapshot {older}" in warning
+    assert [older] == again.store.indexes()
+    assert (tmp_path / "a" / f"damaged-snapshot-{newest:020}").exists()
+
+
+def test_all_snapshots_damaged_and_the_log_whole(tmp_path: Path, clock: FakeClock) -> None:
+    """A log that begins with the first entry needs no snapshot."""
+    host = filled(tmp_path / "a", clock)
+    for index in host.store.indexes():
+        spoil(host.store.path(index), 30)
+    again = Host(tmp_path / "a", clock, log=MemoryLog(host.log.records), snapshot_entries=10)
+    assert ([], host.engine.journal.last) == (again.store.indexes(), again.engine.journal.last)
+
+
+def test_a_log_that_ends_below_a_damaged_snapshot_mends_nothing(tmp_path: Path, clock: FakeClock) -> None:
+    """What only the damaged snapshot held, such as one from the leader, would be lost: the node refuses."""
+    host = filled(tmp_path / "a", clock)
+    newest, older = host.store.indexes()
+    spoil(host.store.path(newest), 30)
+    records = [record for record in host.log.records if msgpack.unpackb(record)[1] < newest]
+    with pytest.raises(Damaged, match=str(host.store.path(newest))):
+        Host(tmp_path / "a", clock, log=MemoryLog(records))
+    assert [newest, older] == host.store.indexes()
 
 
 def test_a_missing_snapshot_is_noticed(tmp_path: Path, clock: FakeClock) -> None:
@@ -177,6 +222,16 @@ def test_a_missing_snapshot_is_noticed(tmp_path: Path, clock: FakeClock) -> None
         host.store.path(index).unlink()
     with pytest.raises(Damaged, match="the log begins at"):
         Host(tmp_path / "a", clock, log=log)
+
+
+def test_a_log_without_the_two_entries_of_the_snapshot_is_noticed(tmp_path: Path, clock: FakeClock) -> None:
+    """A log whose beginning was deleted is not aligned, which would drop what is above the snapshot: it is refused."""
+    host = filled(tmp_path / "a", clock)
+    newest = host.store.indexes()[0]
+    entries = [entry for entry in host.engine.journal.entries if entry[1] >= newest]
+    assert entries[-1][1] > newest
+    with pytest.raises(Damaged, match=f"the log begins at entry {newest}"):
+        Host(tmp_path / "a", clock, log=MemoryLog(_record(*entry) for entry in entries))
 
 
 def _record(data: bytes, index: int, term: int) -> bytes:

@@ -8,6 +8,7 @@ import struct
 import pytest
 
 from raftreg.consensus import dialer, exchange, link
+from raftreg.consensus.boot import FORGETFUL
 from raftreg.consensus.frames import encode_frame
 from raftreg.errors import StartRefused
 from tests.consensus.loops import on_loop
@@ -124,6 +125,21 @@ async def test_copied_data_directory_is_refused() -> None:
         assert "copies of one data directory" in text
         assert n1.transport.send(n2.id, ["still there"])
         await n2.until(lambda: bool(n2.messages))
+    assert [("connected", n2.id)] == n1.events
+
+
+@on_loop
+async def test_a_copy_whose_original_goes_on_is_told_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second process is first told to go on trying, and in the end that it is the copy."""
+    monkeypatch.setattr(exchange, "RIVALRY_S", 0.2)
+    known = addresses("n1", "n2")
+    n1, n2 = Wire("n1", known), Wire("n2", known)
+    copy = Wire("n2", known, listen=free_address())
+    async with running(n1, n2):
+        await n1.until_connected(n2)
+        async with running(copy):
+            await copy.until(lambda: any(text.startswith(FORGETFUL) for _, text in copy.told))
+    assert not copy.told[0][1].startswith(FORGETFUL)
     assert [("connected", n2.id)] == n1.events
 
 

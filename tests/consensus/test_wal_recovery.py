@@ -186,7 +186,7 @@ def test_damage_names_file_offset_and_remedy(log: Path) -> None:
         recovered(log)
     assert str(log / segment_name(1)) == caught.value.path
     assert f"at offset {caught.value.offset}" in str(caught.value)
-    assert "Move this node's data directory away" in str(caught.value)
+    assert "Bring back the right files, or the whole data directory" in str(caught.value)
 
 
 def test_data_that_looks_like_a_log_does_not_confuse(tmp_path: Path, log: Path) -> None:

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import random
+import resource
 import signal
 import socket
 import subprocess
@@ -119,16 +120,20 @@ class Node:
     arguments: list[str]
     environ: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    module: str = "raftreg"
+    open_files_max: int | None = None
 
     def start(self) -> None:
         """Start the process; it is not ready yet when this returns."""
         assert self.process is None
-        command = [sys.executable, "-m", "raftreg", "agent", *self.arguments]
+        command = [sys.executable, "-m", self.module, "agent", *self.arguments]
         environ = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)} | self.environ
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ
             )
+        if self.open_files_max is not None:
+            resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (self.open_files_max,) * 2)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process."""
@@ -174,6 +179,17 @@ class Node:
         """Its own view of the cluster, /v1/raftreg/status."""
         return self.get(f"/v1/raftreg/status{parameters}").json()
 
+    def resident_mib(self) -> float:
+        """Resident memory of the process (Linux)."""
+        assert self.process is not None
+        pages = Path(f"/proc/{self.process.pid}/statm").read_text("ascii").split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+    def open_files(self) -> int:
+        """How many file descriptors the process holds (Linux)."""
+        assert self.process is not None
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
     def tail(self, lines: int = 40) -> str:
         """The last lines of its log."""
         if not self.log.exists():
@@ -191,6 +207,7 @@ class Cluster:
         names = [f"n{number}" for number in range(1, size + 1)]
         self.peers = ",".join(f"{name}=127.0.0.1:{port}" for name, port in zip(names, ports, strict=False))
         self.nodes: dict[str, Node] = {}
+        self.guests: list[Node] = []  # further processes, which are no members of their own right
         for name, raft, http_port in zip(names, ports, ports[size:], strict=False):
             data = folder / name
             flags = {
@@ -209,18 +226,33 @@ class Cluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for node in self.running():
+        started = self.running() + [guest for guest in self.guests if guest.process is not None]
+        for node in started:
             node.signal(signal.SIGCONT)
             node.signal(signal.SIGKILL)
-        for node in self.running():
+        for node in started:
             node.wait()
         if error is not None:
             self.show_logs()
 
     def show_logs(self) -> None:
         """The last lines of every node, to standard error."""
-        for node in self.nodes.values():
+        for node in (*self.nodes.values(), *self.guests):
             sys.stderr.write(f"--- the last lines of {node.name}\n{node.tail()}\n")
+
+    def guest(self, name: str, label: str, **settings: str) -> Node:
+        """Another process under the name of a node, on ports and in a data directory of its own; not started."""
+        node, (http_port, raft) = self.nodes[name], free_ports(2)
+        data = node.data.with_name(label)
+        flags = {
+            "data-dir": str(data),
+            "http": f"127.0.0.1:{http_port}",
+            "raft": f"127.0.0.1:{raft}",
+        } | settings
+        more = [text for key, value in flags.items() for text in (f"--{key.replace('_', '-')}", value)]
+        guest = Node(name, http_port, raft, data, data.with_suffix(".log"), node.arguments + more)
+        self.guests.append(guest)
+        return guest
 
     def __getitem__(self, name: str) -> Node:
         return self.nodes[name]

@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.cluster import Cluster, Node, wait_until
 from tests.e2e.load import Record, write_for
+from tests.e2e.witness import equal_digests
 
 LOAD_S = 22.0
 KILL_EVERY_S = 4.0
@@ -24,15 +25,6 @@ def held_by(node: Node, index: int) -> dict[str, int]:
 def missing(expected: dict[str, int], held: dict[str, int]) -> dict[str, int]:
     """What was acknowledged and is not there with its value."""
     return {key: value for key, value in expected.items() if held.get(key) != value}
-
-
-def equal_digests(cluster: Cluster) -> bool:
-    """Whether all nodes have applied the same number of commands and hold the same bytes."""
-    states = {
-        (status["StateIndex"], status["StateDigest"])
-        for status in (node.status("?digest") for node in cluster.running())
-    }
-    return len(states) == 1
 
 
 def kill_leaders(cluster: Cluster, stop: threading.Event) -> list[str]:

@@ -72,7 +72,7 @@ def test_a_leader_that_lost_its_majority_still_stops(cluster: Cluster) -> None:
     waiting = start_put(leader.http, "/v1/kv/key", b"value")
     wait_until("the leader gave up", lambda: leader.status()["Role"] != "leader")
     leader.signal(signal.SIGTERM)
-    assert 0 == leader.wait(15.0)
+    assert 0 == leader.wait(5.0)
     waiting.close()
 
 

@@ -289,3 +289,18 @@ def test_command_that_is_too_large_for_the_log_is_refused() -> None:
         assert [] == cluster.log
 
     run(scenario)
+
+
+def test_a_stop_does_not_wait_for_a_leader_that_does_not_come() -> None:
+    """Without a leader the writes in flight end as unknown soon after the stop, long before their own timeout."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        registry = cluster.registry("b")
+        cluster.leader = None
+        write = put(registry, "k")
+        await asyncio.sleep(0)
+        await registry.stop()
+        with pytest.raises(OutcomeUnknown, match="stopping"):
+            await write
+
+    run(scenario)

@@ -1,0 +1,114 @@
+"""One simulated cluster: loop, network, hosts, clients, and the record of what they did."""
+
+from collections.abc import Callable
+
+from raftreg.checkers.history import Operation, Sighting, Watch
+from raftreg.sim.chance import Chance
+from raftreg.sim.checks import Checks
+from raftreg.sim.clients import Client, Watcher
+from raftreg.sim.host import Host
+from raftreg.sim.loop import SimLoop
+from raftreg.sim.network import Network
+from raftreg.sim.profiles import Profile
+
+STORY_MAX = 400  # lines
+PROBES_MAX = 12  # under way at once
+
+
+class Cluster:
+    """Everything that one run consists of."""
+
+    def __init__(self, seed: int, profile: Profile) -> None:
+        self.profile = profile
+        self.chance = Chance(seed)
+        self.loop = SimLoop(self.chance.stream("loop"))  # type: ignore[abstract]  # what it lacks is not used
+        self.names = [f"n{number + 1}" for number in range(profile.hosts)]
+        self.network = Network(self.loop, self.chance, self.names, profile.weather)
+        self.network.send_limit = profile.send_limit
+        self.checks = Checks(self)
+        self.operations: list[Operation] = []
+        self.sightings: list[Sighting] = []
+        self.watches: list[Watch] = []
+        self.ledger: list[tuple[str, bool]] = []  # (key, whether its write was acknowledged)
+        self.acknowledged = self.reads = 0
+        self.busy = True  # clients begin calls
+        self.reviving = True
+        self.wiped: str | None = None
+        self.trapped: str | None = None  # the host that ends when it next acknowledges a write
+        self.when_elected: list[Callable[[str], None]] = []  # each is called once
+        self.story: list[str] = []
+        self.hosts = {name: Host(self, name) for name in self.names}
+
+    def begin(self) -> None:
+        """Start every host, and the clients."""
+        for number, host in enumerate(self.hosts.values()):
+            self.loop.at(0.001 + 0.02 * number, self.loop.world, host.start)
+        self.clients = [Client(self, number) for number in range(self.profile.clients)]
+        self.watchers = [Watcher(self, number) for number in range(self.profile.watchers)]
+
+    def monotonic(self) -> float:
+        """The clock of the host whose callback runs, for pysyncobj."""
+        host = self.hosts.get(self.loop.life.name)
+        return self.loop.now if host is None else host.clock.monotonic()
+
+    def leader(self) -> str | None:
+        """The running host that leads the newest term."""
+        best: tuple[int, str] | None = None
+        for host in self.hosts.values():
+            driver = host.node.driver if host.up and host.node is not None else None
+            if driver is not None and driver.engine.leading:
+                best = max(best or (0, ""), (int(driver.engine.raftCurrentTerm), host.name))
+        return None if best is None else best[1]
+
+    def revive(self, name: str) -> None:
+        """Start a host again."""
+        self.hosts[name].start()
+
+    def write_at(self, name: str, count: int) -> None:
+        """Some writes through one host, whatever becomes of them."""
+        host = self.hosts[name]
+        for number in range(count):
+            if host.up and host.registry is not None:
+                self.loop.soon(
+                    host.life, self.clients[number % len(self.clients)].write_now, host, host.registry
+                )
+
+    def elected(self, name: str) -> None:
+        """A host became leader: it is asked at once, and faults that waited for this go on."""
+        self.probe_reads(name, 0.008, 0.001)
+        waiting, self.when_elected = self.when_elected, []
+        for callback in waiting:
+            self.loop.soon(self.loop.world, callback, name)
+
+    def probe_reads(self, name: str, seconds: float, spacing: float = 0.006) -> None:
+        """Default reads at one host again and again."""
+        for step in range(int(seconds / spacing)):
+            self.loop.at(self.loop.now + step * spacing, self.loop.world, self._probe, name, True)
+
+    def probe_writes(self, without: str, seconds: float, spacing: float = 0.012) -> None:
+        """Writes at the other hosts."""
+        others = [name for name in self.names if name != without] or self.names
+        for step in range(int(seconds / spacing)):
+            name = others[step % len(others)]
+            self.loop.at(self.loop.now + step * spacing, self.loop.world, self._probe, name, False)
+
+    def _probe(self, name: str, reads: bool) -> None:
+        host, client = self.hosts[name], self.clients[0]
+        if host.up and host.registry is not None and self.busy and client.probing < PROBES_MAX:
+            begin = client.read_now if reads else client.overwrite_now
+            self.loop.soon(host.life, begin, host, host.registry)
+
+    # -- records -------------------------------------------------------------------------------------------------------
+    def open_call(self, operation: Operation) -> int:
+        """Note a call that began; it stays of unknown outcome unless it is closed."""
+        self.operations.append(operation)
+        return len(self.operations) - 1
+
+    def close_call(self, slot: int, operation: Operation) -> None:
+        """Its outcome is known."""
+        self.operations[slot] = operation
+
+    def log(self, name: str, text: str) -> None:
+        """A line of the story for people."""
+        if len(self.story) < STORY_MAX:
+            self.story.append(f"{self.loop.now:9.4f} s  {name:<4} {text}")

@@ -1,0 +1,185 @@
+"""One simulated machine: a disk and a clock that stay, and processes of raftreg that come and go on it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from raftreg.consensus.disk import SyncFailed
+from raftreg.consensus.journal import Journal
+from raftreg.consensus.machinery import Machinery
+from raftreg.consensus.node import RaftNode, RaftSettings
+from raftreg.errors import StartRefused
+from raftreg.registry import Registry
+from raftreg.sim.clock import HostClock
+from raftreg.sim.disk import SimDisk
+from raftreg.sim.loop import Life
+from raftreg.sim.probe import WatchedReplica
+from raftreg.sim.wires import SimWires
+from raftreg.sim.writer import Pace, SimWriter
+from raftreg.state import State
+
+if TYPE_CHECKING:
+    from raftreg.sim.cluster import Cluster
+
+DATA = Path("/raftreg-simulated")
+RESTART_S = 0.3
+
+
+class Host:
+    """`node` and `registry` are those of the present life, None while there is none."""
+
+    def __init__(self, cluster: "Cluster", name: str) -> None:
+        self.cluster, self.name = cluster, name
+        chance = cluster.chance.stream("host", name)
+        drift = cluster.profile.drift
+        self.clock = HostClock(cluster.loop, chance, 1.0 + chance.uniform(-drift, drift))
+        self.pace = Pace(cluster.chance.stream("pace", name), cluster.profile.slow_syncs)
+        self._wipes = 0
+        self.disk = self._new_disk()
+        self.life = Life(name)
+        self.life.alive = False
+        self.node: RaftNode | None = None
+        self.registry: Registry | None = None
+        self.wires: SimWires | None = None
+        self.stopping = False
+        self._last_journal: Journal | None = None
+        self.refused: str | None = None  # the others do not want it: it stays down
+
+    def _new_disk(self) -> SimDisk:
+        chance = self.cluster.chance.stream("disk", self.name, self._wipes)
+        return SimDisk(chance, preallocates=chance.random() < 0.5)
+
+    @property
+    def up(self) -> bool:
+        """Whether a process runs."""
+        return self.life.alive
+
+    @property
+    def journal(self) -> Journal | None:
+        """The log of the present life, or of the last one as it was at its end; None where nothing is known."""
+        driver = self.node.driver if self.node is not None else None
+        return driver.engine.journal if driver is not None else self._last_journal
+
+    def start(self) -> None:
+        """Begin a life, unless there is one."""
+        if self.life.alive or self.refused is not None:
+            return
+        cluster, loop = self.cluster, self.cluster.loop
+        self.life = Life(self.name, self.life.number + 1)
+        self.stopping = False
+        cluster.log(self.name, f"starts (life {self.life.number})")
+        loop.soon(self.life, self._start)
+
+    def _start(self) -> None:
+        cluster, profile = self.cluster, self.cluster.profile
+        settings = RaftSettings(
+            self.name,
+            DATA / self.name,
+            ("sim", 0),
+            dict.fromkeys(cluster.names, ("sim", 0)),
+            None,
+            election_timeout_min_s=0.15 * profile.timing,
+            election_timeout_max_s=0.30 * profile.timing,
+            heartbeat_s=0.045 * profile.timing,
+            snapshot_entries=profile.snapshot_entries,
+        )
+        life = self.life
+        machinery = Machinery(
+            self.disk,
+            lambda _: SimWriter(cluster.loop, self.disk, self.pace),
+            lambda delegate, clock, name, *_: self._wire(
+                SimWires(cluster.network, life, delegate, clock, name)
+            ),
+            exclusive=False,
+        )
+        replica = WatchedReplica(State(results_max=profile.results_max), cluster.checks, self)
+        node = RaftNode(settings, replica, self.clock, lambda error: self._ended(life, error), machinery)
+        replica.node = node
+        self.registry = Registry(
+            node,
+            replica,
+            self.clock,
+            node_name=self.name,
+            datacenter="dc1",
+            write_timeout_s=4.0,
+            read_timeout_s=4.0,
+        )
+        self.node = node
+        cluster.loop.spawn(self._run(node))
+
+    def _wire(self, wires: SimWires) -> SimWires:
+        self.wires = wires
+        return wires
+
+    async def _run(self, node: RaftNode) -> None:
+        try:
+            await node.start()
+        except (StartRefused, SyncFailed) as error:
+            self._ended(self.life, error)
+
+    # -- ends ----------------------------------------------------------------------------------------------------------
+    def _ended(self, life: Life, error: BaseException) -> None:
+        """The process ends itself. That is right after an injected fault, or where the others refuse it."""
+        if not life.alive:
+            return
+        self.cluster.log(self.name, f"ends itself: {error}")
+        if isinstance(error, StartRefused) and self.cluster.wiped == self.name:
+            self.refused = str(error)
+        elif not (isinstance(error, SyncFailed) or self.disk.failing or self.disk.full):
+            self.cluster.loop.fail(error)
+            return
+        broken = isinstance(error, SyncFailed) or self.disk.failing
+        self.crash(power=broken)
+        self.cluster.loop.at(
+            self.cluster.loop.now + RESTART_S, self.cluster.loop.world, self.cluster.revive, self.name
+        )
+
+    def crash(self, *, power: bool = False) -> None:
+        """End the life at once."""
+        if not self.life.alive:
+            return
+        self.cluster.log(self.name, "loses power" if power else "is killed")
+        self._last_journal = self.journal
+        self.life.alive = False
+        self.disk.crash(power)
+        if self.wires is not None:
+            self.wires.stopping = True
+            self.cluster.network.down(self.wires, silent=power)
+        self.node = self.registry = self.wires = None
+
+    def stop_orderly(self) -> None:
+        """As on SIGTERM; then start again."""
+        if self.life.alive and self.node is not None:
+            self.cluster.log(self.name, "is stopped")
+            self.cluster.loop.soon(self.life, self._begin_stop)
+
+    def _begin_stop(self) -> None:
+        self.cluster.loop.spawn(self._stop())
+
+    async def _stop(self) -> None:
+        node, registry = self.node, self.registry
+        if node is None or registry is None:
+            return
+        self.stopping = True
+        await registry.stop()
+        await node.stop()
+        self.crash(power=False)
+        self.cluster.loop.at(
+            self.cluster.loop.now + RESTART_S, self.cluster.loop.world, self.cluster.revive, self.name
+        )
+
+    def wipe(self) -> None:
+        """Put an empty disk in."""
+        self._wipes += 1
+        self._last_journal = None
+        self.disk = self._new_disk()
+
+    def pause(self, seconds: float, *, suspended: bool) -> None:
+        """The process stands still. `suspended`: the machine does, and some of its clocks with it."""
+        now = self.cluster.loop.now
+        if self.life.alive and self.life.paused_until <= now:
+            self.cluster.log(
+                self.name, f"{'is suspended' if suspended else 'stands still'} for {seconds:.3f} s"
+            )
+            self.life.paused_until = now + seconds
+            if suspended:
+                self.clock.suspended_s += seconds

@@ -1,0 +1,114 @@
+"""Named mixes of faults: what a run is biased for."""
+
+from dataclasses import dataclass, field, replace
+
+from raftreg.sim.network import Weather
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How a cluster is made and what happens to it. Times in seconds, rates per second, weights relative."""
+
+    name: str
+    hosts: int = 3
+    faults: dict[str, int] = field(default_factory=dict)  # kind -> weight, see `raftreg.sim.faults`
+    fault_rate: float = 0.0
+    clients: int = 4
+    think_s: float = 0.25
+    watchers: int = 1
+    snapshot_entries: int = 60
+    slow_syncs: float = 0.01
+    drift: float = 0.03
+    timing: float = 2.0  # times the product's shortest election timeouts
+    weather: Weather = field(default_factory=Weather)
+    send_limit: int = 4000
+    results_max: int = 1024
+
+
+CRASHES = {"kill": 6, "kill-leader": 6, "trap-leader": 6, "restart": 2, "restart-leader": 2}
+POWER = {
+    "one-of-two": 4,
+    "vote-and-die": 4,
+    "power": 6,
+    "power-leader": 6,
+    "power-all": 3,
+    "kill": 2,
+    "slow-disk": 3,
+    "slow-leader": 3,
+}
+CUTS = {
+    "cut": 4,
+    "isolate-leader": 4,
+    "one-way": 3,
+    "bridge": 2,
+    "reset": 3,
+    "reset-leader": 4,
+    "stall": 3,
+    "long-stall": 2,
+}
+PAUSES = {"pause": 4, "pause-leader": 6, "suspend-leader": 4, "wall-jump": 1}
+DISKS = {
+    "slow-disk": 5,
+    "slow-leader": 5,
+    "slow-all": 2,
+    "io-error": 2,
+    "full": 2,
+    "full-leader": 2,
+    "power-leader": 3,
+    "one-of-two": 4,
+}
+EVERYTHING = {
+    kind: max(weights.get(kind, 0) for weights in (CRASHES, POWER, CUTS, PAUSES, DISKS))
+    for kind in {**CRASHES, **POWER, **CUTS, **PAUSES, **DISKS, "flap": 3, "duplicate": 1, "full-stop": 1}
+}
+
+_ALL = (
+    Profile("calm"),
+    Profile("crash", faults=CRASHES, fault_rate=0.7),
+    Profile("power", faults=POWER, fault_rate=0.8, slow_syncs=0.03),
+    Profile("partition", faults=CUTS, fault_rate=0.8),
+    Profile("slow-disk", faults=DISKS, fault_rate=0.7, slow_syncs=0.1),
+    Profile("pause", faults=PAUSES, fault_rate=0.8),
+    Profile(
+        "flap",
+        faults={"flap": 6, "reset": 4, "reset-leader": 6, "one-way": 2, "kill-leader": 1},
+        fault_rate=0.8,
+    ),
+    Profile("mixed", faults=EVERYTHING, fault_rate=1.0),
+    Profile("five", hosts=5, faults=EVERYTHING, fault_rate=1.2),
+    Profile("single", hosts=1, faults={**POWER, "io-error": 1, "full": 1}, fault_rate=0.6, slow_syncs=0.1),
+    Profile("bootstrap", faults={"kill": 4, "power": 4, "cut": 3, "reset": 3, "pause": 2}, fault_rate=3.0),
+    Profile("wipe", faults={**CRASHES, "wipe": 2}, fault_rate=0.5),
+    Profile(
+        "duplicates",
+        hosts=5,
+        faults={"kill-leader": 8, "reset": 3, "cut": 2},
+        fault_rate=1.5,
+        clients=2,
+        weather=Weather(delay_s=0.004, spread_s=0.04, duplicate=0.4),
+    ),
+    Profile(
+        "unsaid",
+        faults={"trap-leader": 1},
+        fault_rate=1.0,
+        slow_syncs=0.3,
+        weather=Weather(delay_s=0.002, spread_s=0.02),
+    ),
+    Profile("long-tail", faults={"tail-kill": 1}, fault_rate=0.4, snapshot_entries=400, think_s=0.1),
+    Profile("deaf", faults={"reset-leader": 1, "hand-over-leader": 1}, fault_rate=0.7, think_s=0.1),
+    Profile("stale", hosts=5, faults={"stale-ack": 1}, fault_rate=0.35, snapshot_entries=400),
+    Profile(
+        "tails",
+        faults={"tail": 6, "tail-power": 4, "tail-kill": 4, "isolate-leader": 2, "kill-leader": 1},
+        fault_rate=0.9,
+        think_s=0.1,
+        snapshot_entries=25,
+    ),
+    Profile("narrow", faults={**CUTS, "slow-disk": 2}, fault_rate=0.8, send_limit=4, think_s=0.05),
+)
+PROFILES: dict[str, Profile] = {profile.name: profile for profile in _ALL}
+
+
+def of(name: str, **changes: object) -> Profile:
+    """A profile by name, changed."""
+    return replace(PROFILES[name], **changes)  # type: ignore[arg-type]  # named fields

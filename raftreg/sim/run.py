@@ -1,0 +1,191 @@
+"""One run: a seed and a profile in, an outcome out."""
+
+import gc
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from raftreg.checkers import linearizability, monotonic, watches
+from raftreg.consensus import journal, segments, snapshot_transfer
+from raftreg.consensus.wal import Wal
+from raftreg.sim.chance import Chance
+from raftreg.sim.checks import Violation
+from raftreg.sim.cluster import Cluster
+from raftreg.sim.directed import DirectedHarm
+from raftreg.sim.faults import Fault, Harm, schedule
+from raftreg.sim.mutants import MUTANTS
+from raftreg.sim.patches import Patches
+from raftreg.sim.probe import watching
+from raftreg.sim.profiles import Profile
+
+HEALING_S = 4.0  # times the profile's timing; afterwards everybody serves
+SETTLING_S = 6.0
+SEGMENT_BYTES = 16 << 10
+ALLOCATE_BYTES = 8 << 10
+CHUNK_BYTES = 2 << 10
+WINDOW_BYTES = 8 << 10
+SLICE_ENTRIES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a run. `failure` is None, or what was violated."""
+
+    seed: int
+    profile: str
+    seconds: float
+    faults: tuple[Fault, ...]
+    failure: str | None
+    rule: str | None
+    acknowledged: int
+    reads: int
+    elections: int
+    snapshots_loaded: int
+    events: int
+    digest: int
+    asked_s: float = 0.0
+    at_s: float = 0.0
+    story: tuple[str, ...] = field(default=(), repr=False)
+
+
+def run(
+    seed: int,
+    profile: Profile,
+    seconds: float,
+    *,
+    mutant: str | None = None,
+    faults: Sequence[Fault] | None = None,
+) -> Outcome:
+    """Faults for `seconds`, healing, the final checks. `faults` replaces the schedule that the seed would give."""
+    chosen = schedule(profile, Chance(seed).stream("faults"), seconds) if faults is None else faults
+    cluster = Cluster(seed, profile)
+    patches = _small_sizes()
+    if mutant is not None:
+        MUTANTS[mutant].apply(patches)
+    collecting, level = gc.isenabled(), logging.root.manager.disable
+    gc.disable()
+    logging.disable(logging.CRITICAL)
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(patches)
+            stack.enter_context(watching(cluster.checks, cluster.monotonic))
+            failure = _live(cluster, list(chosen), seconds)
+            cluster.loop.drop_everything()
+    finally:
+        logging.disable(level)
+        if collecting:
+            gc.enable()
+    return Outcome(
+        seed,
+        profile.name,
+        cluster.loop.now,
+        tuple(chosen),
+        None if failure is None else f"{type(failure).__name__}: {failure}",
+        None if failure is None else getattr(failure, "rule", type(failure).__name__),
+        cluster.acknowledged,
+        cluster.reads,
+        cluster.checks.elections,
+        cluster.checks.loads,
+        cluster.loop.events,
+        hash((cluster.network.trace, cluster.loop.events, cluster.acknowledged, cluster.reads)),
+        seconds,
+        cluster.loop.now,
+        tuple(cluster.story),
+    )
+
+
+def _small_sizes() -> Patches:
+    """What is large in production is small here, so that a run of seconds sees segments change and chunks flow."""
+    patches = Patches()
+    defaults = {**(Wal.__init__.__kwdefaults__ or {}), "segment_bytes": SEGMENT_BYTES}
+    patches.put(Wal.__init__, "__kwdefaults__", defaults)
+    patches.put(segments, "ALLOCATE_BYTES", ALLOCATE_BYTES)
+    patches.put(snapshot_transfer, "CHUNK_BYTES", CHUNK_BYTES)
+    patches.put(journal, "SLICE_ENTRIES", SLICE_ENTRIES)
+    patches.put(snapshot_transfer, "WINDOW_BYTES", WINDOW_BYTES)
+    return patches
+
+
+def _live(cluster: Cluster, faults: list[Fault], seconds: float) -> BaseException | None:
+    loop, harm = cluster.loop, DirectedHarm(cluster)
+    cluster.begin()
+    for fault in faults:
+        loop.at(fault.at_s, loop.world, _strike, cluster, harm, fault)
+    loop.run_until(seconds)
+    if loop.failure is None:
+        _heal(cluster, harm)
+        loop.run_until(loop.now + HEALING_S * cluster.profile.timing)
+        _check_led(cluster)
+        loop.run_until(loop.now + 2.0)
+        cluster.busy = False
+        loop.run_until(loop.now + SETTLING_S)
+    if loop.failure is None:
+        try:
+            _check_end(cluster)
+        except (Violation, linearizability.Undecided) as violation:
+            return violation
+    return loop.failure
+
+
+def _strike(cluster: Cluster, harm: Harm, fault: Fault) -> None:
+    cluster.log("", f"fault: {fault}")
+    harm.do(fault)
+
+
+def _heal(cluster: Cluster, harm: Harm) -> None:
+    """From here on nothing goes wrong any more."""
+    cluster.log("", "healing")
+    harm.heal()
+    cluster.network.mend_all()
+    now = cluster.loop.now
+    for host in cluster.hosts.values():
+        host.disk.full = host.disk.failing = False
+        host.pace.slow_until = 0.0
+        cluster.loop.at(max(now, host.life.paused_until) + 0.01, cluster.loop.world, host.start)
+    longest = max(host.life.paused_until for host in cluster.hosts.values())
+    if longest > now:
+        cluster.loop.run_until(longest)
+
+
+def _check_led(cluster: Cluster) -> None:
+    """Liveness: some time after healing there is a leader that everybody follows."""
+    if cluster.loop.failure is not None:
+        return
+    views = {}
+    for host in cluster.hosts.values():
+        if host.refused is None:
+            views[host.name] = host.node.status().leader_name if host.node is not None else None
+    if len(set(views.values())) != 1 or None in views.values():
+        cluster.loop.fail(Violation("liveness", f"after healing the nodes follow {views}"))
+
+
+def _check_end(cluster: Cluster) -> None:
+    checks = cluster.checks
+    checks.check_logs()
+    states = {}
+    for host in cluster.hosts.values():
+        if host.refused is not None:
+            continue
+        if host.registry is None or host.node is None:
+            raise Violation("liveness", f"{host.name} does not run")
+        states[host.name] = (host.node.status().applied_index, host.registry.state.digest())
+        missing = [key for key, acked in cluster.ledger if acked and host.registry.state.kv.get(key) is None]
+        if missing:
+            raise Violation(
+                "durability", f"{host.name} lacks {len(missing)} acknowledged writes, first {missing[0]}"
+            )
+    if len(set(states.values())) != 1:
+        raise Violation("digests", f"in the end the nodes differ: {states}")
+    _check_history(cluster)
+
+
+def _check_history(cluster: Cluster) -> None:
+    registers = [each for each in cluster.operations if each.key.startswith("r")]
+    proof = linearizability.check(registers)
+    if proof is not None:
+        raise Violation("linearizability", str(proof))
+    for step in monotonic.check(cluster.sightings):
+        raise Violation("steps back", str(step))
+    for fault in watches.check(cluster.watches, cluster.checks.changes, patience_s=0.01):
+        raise Violation("blocking query", str(fault))

@@ -1,0 +1,165 @@
+"""Accidents with data directories on running clusters: said on both sides, and the rest goes on without loss."""
+
+import shutil
+
+import pytest
+
+from tests.e2e.cluster import Cluster, Node, wait_until
+from tests.e2e.witness import Witness, acks_again, witnessed
+
+
+def copy(source: Node, target: Node) -> None:
+    """What `cp -a` makes of a data directory, whether its node runs or not."""
+    shutil.copytree(source.data, target.data, dirs_exist_ok=True)
+
+
+def exit_line(node: Node) -> str:
+    """The last line of a process that ends because an operator has to mend something."""
+    code = node.wait()
+    lines = node.log.read_text().splitlines()
+    assert 1 == code, lines[-10:]
+    assert "ERROR" in lines[-1], lines[-10:]
+    return lines[-1]
+
+
+def logs(nodes: list[Node]) -> str:
+    """All that these nodes logged."""
+    return "".join(node.log.read_text() for node in nodes)
+
+
+def others(cluster: Cluster, node: Node) -> list[Node]:
+    """The other members."""
+    return [other for other in cluster.nodes.values() if other.name != node.name]
+
+
+def what_became_of(node: Node) -> str:
+    """Whether a node that was started is ready or has ended; "" if neither."""
+    assert node.process is not None
+    if node.process.poll() is not None:
+        return "ended"
+    return "ready" if node.is_ready() else ""
+
+
+def start_past_refusal(node: Node) -> None:
+    """Start the original again. A peer that met the copy counts that start as used up: then the next one is let in."""
+    node.start()
+    if wait_until("ready or ended", lambda: what_became_of(node) or None) == "ended":
+        assert "is an old copy" in exit_line(node)
+        node.start()
+        wait_until("the original is ready", node.is_ready)
+
+
+@pytest.mark.parametrize("role", ["leader", "follower"])
+def test_an_empty_directory_under_a_members_name(cluster: Cluster, role: str) -> None:
+    """A member that lost its disk is refused by name and incarnation, and the other two go on."""
+
+    def accident(witness: Witness) -> None:
+        node = cluster.leader() if role == "leader" else cluster.followers()[0]
+        node.kill()
+        shutil.rmtree(node.data)
+        node.start()
+        line = exit_line(node)
+        assert "is not the one that the cluster knows" in line
+        assert f"refused {node.name}" in logs(others(cluster, node))
+        acks_again(witness)
+
+    assert [] == witnessed(cluster, accident).violations
+
+
+@pytest.mark.parametrize("role", ["leader", "follower"])
+def test_a_copy_beside_the_living_original(cluster: Cluster, role: str) -> None:
+    """The second process ends with a line that says what it is; its peers say so too, and keep the first."""
+
+    def accident(witness: Witness) -> None:
+        node = cluster.leader() if role == "leader" else cluster.followers()[0]
+        guest = cluster.guest(node.name, "copy")
+        copy(node, guest)
+        acks_again(witness)
+        guest.start()
+        line = exit_line(guest)
+        assert "two processes run on copies of one data directory" in line
+        assert "copies of one data directory" in logs(others(cluster, node))
+        assert node.is_ready()
+
+    assert [] == witnessed(cluster, accident).violations
+
+
+def test_a_copy_of_before_after_the_original_went_on(cluster: Cluster) -> None:
+    """A restored backup shows a start that was seen already and ends; the newest directory is let in again."""
+
+    def accident(witness: Witness) -> None:
+        node = cluster.followers()[0]
+        guest = cluster.guest(node.name, "backup")
+        copy(node, guest)
+        for _ in range(2):
+            node.kill()
+            cluster.start(node.name)
+        node.kill()
+        acks_again(witness)
+        guest.start()
+        assert "is an old copy" in exit_line(guest)
+        assert f"refused {node.name}" in logs(others(cluster, node))
+        cluster.start(node.name)
+
+    assert [] == witnessed(cluster, accident).violations
+
+
+def test_a_copy_made_while_the_original_ran_after_its_end(cluster: Cluster) -> None:
+    """Its count of starts is the next one, but the leader knows entries that it acknowledged and has not."""
+
+    def accident(witness: Witness) -> None:
+        node = cluster.followers()[0]
+        guest = cluster.guest(node.name, "copy")
+        copy(node, guest)
+        for _ in range(20):
+            acks_again(witness)
+        node.kill()
+        guest.start()
+        assert "it had acknowledged entry" in exit_line(guest)
+        assert f"refused {node.name}" in cluster.leader().log.read_text()
+        start_past_refusal(node)
+
+    assert [] == witnessed(cluster, accident).violations
+
+
+def test_a_directory_moved_to_another_address(cluster: Cluster) -> None:
+    """The same member at another address needs nothing but new --peers on each node, one after the other."""
+
+    def accident(witness: Witness) -> None:
+        moving = cluster.followers()[0]
+        moving.kill()
+        guest = cluster.guest(moving.name, "moved")
+        shutil.move(moving.data, guest.data)
+        peers = cluster.peers.replace(f":{moving.raft}", f":{guest.raft}")
+        cluster.guests.remove(guest)
+        cluster.nodes[moving.name] = guest
+        guest.arguments += ["--peers", peers]
+        guest.start()
+        for node in others(cluster, guest):
+            node.kill()
+            node.arguments += ["--peers", peers]
+            cluster.start(node.name)
+            acks_again(witness)
+        wait_until("the moved node is ready", guest.is_ready)
+
+    assert [] == witnessed(cluster, accident).violations
+
+
+def test_a_clone_of_the_whole_cluster_beside_the_first(cluster: Cluster) -> None:
+    """Clones that reach originals are refused; nobody leads twice, and the first cluster goes on."""
+
+    def accident(witness: Witness) -> None:
+        clones = [cluster.guest(name, f"clone-{name}") for name in cluster.nodes]
+        for clone in clones:
+            copy(cluster[clone.name], clone)
+        acks_again(witness)
+        for clone in clones:
+            # Each clone reaches itself at its own address, and everybody else at that of the original.
+            own = cluster[clone.name]
+            clone.arguments += ["--peers", cluster.peers.replace(f":{own.raft}", f":{clone.raft}")]
+            clone.start()
+        for clone in clones:
+            assert "two processes run on copies of one data directory" in exit_line(clone)
+        assert all(node.is_ready() for node in cluster.running())
+
+    assert [] == witnessed(cluster, accident).violations
