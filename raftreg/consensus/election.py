@@ -51,6 +51,11 @@ class Election:
         timing, clock = self.engine.timing, self.engine.world.clock
         self.deadline = self.engine.now() + clock.uniform(timing.election_min_s, timing.election_max_s)
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether no election and no hand-over is under way."""
+        return self.granted is None and self.transfer is None and self._called_up is None
+
     def heard_leader(self) -> None:
         """The leader of the current term spoke: who answers it stands by it, so nothing is left of a pre-vote."""
         self.leader_contact = self.engine.now()

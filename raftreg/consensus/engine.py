@@ -27,6 +27,7 @@ from raftreg.errors import Damaged, Fatal, NotLeader, Overloaded
 
 _log = logging.getLogger(__name__)
 PENDING_BYTES = 64 << 20
+_PAST_DUE_S = 0.001  # pysyncobj sends its heartbeats when their time is over, not when it comes
 LOG_BYTES = (
     256 << 20
 )  # a snapshot is due, however few the entries are: the log above the last one is in memory
@@ -356,6 +357,20 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
 
     def next_deadline(self) -> float:
         """When `tick` must be called at the latest, on the engine's clock."""
-        if self.leading:
-            return self.now() + self.timing.heartbeat_s / 2
-        return self.election.deadline
+        if not self.leading:
+            return self.election.deadline
+        now, heartbeat_s = self.now(), self.timing.heartbeat_s
+        due = self.guard.appended_at + heartbeat_s + _PAST_DUE_S
+        return due if due > now + _PAST_DUE_S else now + heartbeat_s / 2
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether a tick would find nothing to do before `next_deadline`: all is durable, applied and told."""
+        last, log = self.journal.last, self.journal.log
+        settled = self.raftLastApplied == self.raftCommitIndex == last and log.seq == log.synced
+        if not settled or self.leader != self._told_leader or not self.election.at_rest:
+            return False
+        if not self.leading:
+            return True
+        told = self._broadcast_last == last and self._commit_sent == last
+        return told and self.reads.at_rest and not self.transfers.active and not self.guard.congested

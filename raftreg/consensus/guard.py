@@ -40,6 +40,7 @@ class Guard(Transport):  # type: ignore[misc]  # pysyncobj is untyped
         self.up: set[str] = set()  # connected, whatever pysyncobj was told
         self.congested: set[str] = set()  # connected, but hidden from pysyncobj until its buffer drained
         self.votes: set[tuple[int, str]] = set()
+        self.appended_at = 0.0  # when the last append left
         self.forced = False  # the next vote requests ignore stickiness: leadership is being handed to us
         self._held: deque[tuple[int, str | None, Any]] = deque()  # (record number, to whom, message)
         self._acked: dict[str, tuple[int, int]] = {}  # member -> (term, highest next index that it acked)
@@ -123,6 +124,7 @@ class Guard(Transport):  # type: ignore[misc]  # pysyncobj is untyped
         entries: list[Entry] = message["entries"]
         fields = (message["term"], message["commit_index"], message["prevLogIdx"], message["prevLogTerm"])
         body = [(data, term) for data, _, term in entries]
+        self.appended_at = engine.now()
         sent = engine.outlet(member, [m.APPEND, engine.reads.stamp(), *fields, body])
         if not sent and entries and member in self.up:
             engine.set_next_index(node, entries[0][1])

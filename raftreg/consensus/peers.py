@@ -129,7 +129,7 @@ class Peers:
 
     def turn_done(self) -> None:
         """All messages of one read were delivered."""
-        if self.driver is not None:
+        if self.driver is not None and not self.driver.engine.at_rest:
             self.driver.want_tick()
 
     def told_refused(self, name: str, text: str) -> None:

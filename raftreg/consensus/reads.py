@@ -39,6 +39,11 @@ class Reads:
         self._want_ping = False
         self._lease_distrusted = False
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether no read waits."""
+        return not self._waiting and not self._want_ping
+
     def stamp(self) -> int:
         """A number for a message that leaves now: its time in microseconds, strictly increasing."""
         self.last_stamp = max(self.last_stamp + 1, int(self.engine.now() * _MICRO))

@@ -344,3 +344,15 @@ def test_a_rejection_of_a_longer_log_is_followed_within_ours(host: Host) -> None
     engine.tick()
     append = next(message for member, message in host.sent if member == "c" and message[0] == "E")
     assert [engine.journal.last, engine.raftCurrentTerm] == append[4:6]
+
+
+def test_a_fresh_rejection_below_an_ack_resumes_at_the_ack(host: Host) -> None:
+    """A conflicting term may begin below what the member acked in this term; ignored, it would be kept out for good."""
+    host.lead().settle()
+    for number in range(6):
+        host.propose(b"%d" % number)
+    host.engine.tick()
+    host.sync()
+    host.ack("c", index=4)
+    host.engine.receive("c", ["A", host.engine.raftCurrentTerm, 2, True, False, host.engine.reads.last_stamp])
+    assert 5 == host.engine.next_index(host.engine.guard.node("c"))
