@@ -152,7 +152,7 @@ if [[ -z $data && $check == yes ]]; then
     data=$temporary
 fi
 data=${data:-cluster/data}
-mkdir -p "$data" || fail "cannot make $data: choose another directory with --data"
+mkdir -p "$data" 2>/dev/null || fail "cannot make $data: choose another directory with --data"
 if [[ -f $data/nodes && $(cat "$data/nodes") != "$nodes" ]]; then
     fail "$data is of a cluster with $(cat "$data/nodes") nodes: give --nodes $(cat "$data/nodes") or another --data"
 fi
