@@ -39,9 +39,8 @@ log = logging.getLogger(__name__)
 
 EXIT_REFUSED = 1
 EXIT_FATAL = 70  # EX_SOFTWARE of sysexits.h
-SWITCH_S = (
-    0.0005  # the log's thread gets the interpreter within this; Python's own 5 ms are felt in each write
-)
+# The log's thread gets the interpreter within this; Python's own 5 ms are felt in each write.
+SWITCH_S = 0.0005
 STOP_S_MAX = 20.0  # a stop that takes longer is cut off
 DRAIN_S = 5.0  # what requests in flight are given after a signal to stop
 

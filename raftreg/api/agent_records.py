@@ -16,9 +16,8 @@ from raftreg.state import Query
 from raftreg.state.queries import CheckById, ChecksById, NodeChecks, NodeServices, ServicesById
 
 Record = TypeVar("Record", Check, Service)
-OWN_NODE_WAIT_S: Final = (
-    3.0  # this node registers itself as soon as there is a leader, and looks every second
-)
+# This node registers itself as soon as there is a leader, and looks every second.
+OWN_NODE_WAIT_S: Final = 3.0
 
 
 def local_services(context: ApiContext) -> list[Service]:

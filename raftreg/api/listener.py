@@ -23,9 +23,8 @@ _server_log = log.getChild("http")  # what aiohttp itself has to say
 LINE_MAX = 64 * 1024  # bytes of the request line and of a header: keys are long
 GZIP_MIN = 256  # bytes of body below which compressing costs more than it saves
 _GZIP_LEVEL = 1
-_GZIP_KEPT_MAX = (
-    256 * 1024
-)  # bytes of a body whose compressed form is kept for the next client that gets the same
+# Bytes of a body whose compressed form is kept for the next client that gets the same.
+_GZIP_KEPT_MAX = 256 * 1024
 _KEEPALIVE_S = 120.0
 _CLOSING_LOOK_S = 0.02
 _SERVER = "raftreg"

@@ -28,9 +28,8 @@ from raftreg.errors import Damaged, Fatal, NotLeader, Overloaded
 _log = logging.getLogger(__name__)
 PENDING_BYTES = 64 << 20
 _PAST_DUE_S = 0.001  # pysyncobj sends its heartbeats when their time is over, not when it comes
-LOG_BYTES = (
-    256 << 20
-)  # a snapshot is due, however few the entries are: the log above the last one is in memory
+# A snapshot is due, however few the entries are: the log above the last one is in memory.
+LOG_BYTES = 256 << 20
 SLOW_DISK_S = 2.0  # a leader whose disk takes longer holds everybody up: it gives the lead away
 _LEADER = 2  # pysyncobj's number for the role
 

@@ -19,9 +19,8 @@ STRANGERS_MAX = 64
 KEEPALIVE_S = 0.2
 SILENCE_S = 2.0
 ALIVE_S = 1.0  # A member heard within this is alive when another process claims its id.
-RIVALRY_S = (
-    2.0  # One still heard so long after the other process came is no late news of a process that died.
-)
+# One still heard so long after the other process came is no late news of a process that died.
+RIVALRY_S = 2.0
 
 
 class Delegate(Protocol):
@@ -123,9 +122,8 @@ class Exchange:
     def sweep(self) -> None:
         """Every KEEPALIVE_S: say something where nothing was sent, give up links that were silent for too long."""
         now = self.now()
-        stalled = (
-            now - self._swept_at > 3 * KEEPALIVE_S
-        )  # This process slept: what waits in sockets comes first.
+        # This process slept: what waits in sockets comes first.
+        stalled = now - self._swept_at > 3 * KEEPALIVE_S
         self._swept_at = now
         for link in list(self.live.values()):
             if now - link.heard > SILENCE_S and not stalled:

@@ -41,7 +41,7 @@ ACCEPTOR: Final = "acceptor"
 class Hello:
     """How a process introduces itself. `nonce` is new for each process, `starts` counts those of this data directory.
 
-    `advertise` maps what this node is reachable for (`http`, `raft`, ...) to host:port.
+    `advertise` is what else a node tells of itself, texts by name: `log-end` is the index of its last log entry.
     """
 
     version: int

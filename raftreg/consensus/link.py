@@ -37,9 +37,8 @@ class Link(asyncio.Protocol):
         self.heard = 0.0
         self.wrote = True
         self.remote = "?"
-        self.settled: asyncio.Future[bool] = (
-            loop.create_future()
-        )  # True when it became live, False when it failed
+        # True when it became live, False when it failed.
+        self.settled: asyncio.Future[bool] = loop.create_future()
         self.gone: asyncio.Future[None] = loop.create_future()
         self._hub = hub
         self._loop = loop

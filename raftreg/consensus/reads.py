@@ -30,12 +30,10 @@ class Reads:
     def __init__(self, engine: "Engine") -> None:
         self.engine = engine
         self.last_stamp = 0
-        self._contact: dict[
-            str, int
-        ] = {}  # member -> stamp of the newest message that it answered in this term
-        self._waiting: deque[tuple[int, int, ReadAnswer]] = (
-            deque()
-        )  # (stamp to be beaten, read index, answer)
+        # Member -> stamp of the newest message that it answered in this term.
+        self._contact: dict[str, int] = {}
+        # (stamp to be beaten, read index, answer).
+        self._waiting: deque[tuple[int, int, ReadAnswer]] = deque()
         self._want_ping = False
         self._lease_distrusted = False
 

@@ -25,9 +25,8 @@ class Serializer:
         self.store = store
         self.jobs = jobs
         self.durable_index = 0  # of the newest snapshot that is on disk
-        self.loading: tuple[Entry, Entry] | None = (
-            None  # newest and previous entry of the snapshot being loaded
-        )
+        # Newest and previous entry of the snapshot being loaded.
+        self.loading: tuple[Entry, Entry] | None = None
         self._running: int | None = None
         self._finished: tuple[Any, int] | None = None
         self._quiet_until = 0.0

@@ -38,9 +38,8 @@ class Reader:
         self._clock = clock
         self._timeout_s = timeout_s
         self._answers = CurrentAnswers(replica.state)
-        self._joining: dict[
-            bool, list[asyncio.Future[None]]
-        ] = {}  # confirm -> who waits for the next read index
+        # Confirm or not -> who waits for the next read index.
+        self._joining: dict[bool, list[asyncio.Future[None]]] = {}
         self._rounds: set[asyncio.Task[None]] = set()
         self._contact: tuple[float, bool, float] = (float("-inf"), False, 0.0)
         self._stopping = False

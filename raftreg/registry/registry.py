@@ -19,9 +19,8 @@ from raftreg.state import Found, Query, Topic
 T = TypeVar("T")
 
 READY_TIMEOUT_S = 1.0
-COMMAND_BYTES_MAX = (
-    4 * 1024 * 1024
-)  # well below what a frame between nodes holds; larger ones would stall them all
+# Well below what a frame between nodes holds; larger ones would stall them all.
+COMMAND_BYTES_MAX = 4 * 1024 * 1024
 _REQUEST_ID_BYTES = 16
 _DEFAULT_READ = ReadOptions()
 

@@ -204,3 +204,45 @@ def test_a_hand_over_ends_when_the_heir_goes_away(host: Host) -> None:
     host.engine.guard.peer_down("c")
     host.engine.tick()
     assert "b" == host.engine.election.hand_over()
+
+
+def test_the_greater_of_two_candidates_goes_first(host: Host) -> None:
+    """Who is asked for a pre-vote while asking itself stands back for the greater id: the votes are not split."""
+    host.clock.time += 1
+    host.engine.tick()
+    round_ = host.engine.election.round
+    host.engine.receive("c", ["P", 1, 1, 1, 0])
+    host.engine.receive("b", ["p", round_])
+    host.engine.tick()
+    assert ["p", 1] == host.last("p")
+    assert 0 == host.engine.raftCurrentTerm
+
+
+def test_who_votes_for_another_does_not_campaign(host: Host) -> None:
+    """A pre-vote majority that came before the other's vote request counts no more."""
+    host.clock.time += 1
+    host.engine.tick()
+    host.engine.receive("b", ["p", host.engine.election.round])
+    host.engine.receive("c", ["V", 1, 1, 0, False])
+    host.engine.tick()
+    host.sync()
+    assert 1 == host.engine.raftCurrentTerm
+    assert "V" not in host.kinds()
+
+
+def test_a_leader_is_at_rest_only_when_everybody_was_told(host: Host) -> None:
+    """A turn is skipped only if a tick would do nothing: not while something waits for disk, majority or members."""
+    host.lead().settle()
+    host.engine.tick()
+    assert host.engine.at_rest
+    host.propose(b"x")
+    assert not host.engine.at_rest
+    host.engine.tick()
+    host.sync()
+    assert not host.engine.at_rest
+    host.ack("b")
+    assert not host.engine.at_rest
+    host.engine.tick()
+    assert host.engine.at_rest
+    host.engine.reads.ask(lambda index: None, True)
+    assert not host.engine.at_rest
