@@ -33,20 +33,39 @@ def others(cluster: Cluster, node: Node) -> list[Node]:
 
 
 def what_became_of(node: Node) -> str:
-    """Whether a node that was started is ready or has ended; "" if neither."""
+    """Whether a node that was started is in with every peer or has ended; "" if neither.
+
+    Ready is not enough: one peer suffices for that, and another may still know better and end the process.
+    """
     assert node.process is not None
     if node.process.poll() is not None:
         return "ended"
-    return "ready" if node.is_ready() else ""
+    return "in" if is_in(node) else ""
+
+
+def is_in(node: Node) -> bool:
+    """Whether a node is ready and every peer has let it in; False also if its process ends right now."""
+    try:
+        return node.get("/readyz").status == 200 and all(peer["Connected"] for peer in node.status()["Peers"])
+    except OSError:
+        return False
 
 
 def start_past_refusal(node: Node) -> None:
     """Start the original again. A peer that met the copy counts that start as used up: then the next one is let in."""
     node.start()
-    if wait_until("ready or ended", lambda: what_became_of(node) or None) == "ended":
+    if wait_until("in or ended", lambda: what_became_of(node) or None) == "ended":
         assert "is an old copy" in exit_line(node)
         node.start()
-        wait_until("the original is ready", node.is_ready)
+        wait_until("the original is in", lambda: is_in(node))
+
+
+@pytest.fixture
+def cluster(cluster: Cluster) -> Cluster:
+    """Three nodes that have all met one another: who has not met the original takes a copy for it."""
+    for node in cluster.running():
+        wait_until(f"{node.name} is in", lambda node=node: is_in(node))  # type: ignore[misc]  # a default of its own
+    return cluster
 
 
 @pytest.mark.parametrize("role", ["leader", "follower"])
