@@ -22,7 +22,7 @@ T = TypeVar("T")
 # Variables of the command line client, and the one that names the file.
 OTHER_VARIABLES = ("RAFTREG_CONFIG", "RAFTREG_HTTP_ADDR", "RAFTREG_HTTP_TOKEN")
 # Least and greatest election timeout, and the heartbeat, in seconds.
-ELECTION_TIMINGS = {"lan": (0.15, 0.30, 0.045), "wan": (0.30, 0.60, 0.090)}
+ELECTION_TIMINGS = {"lan": (0.15, 0.30, 0.06), "wan": (0.30, 0.60, 0.12)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class Timing:
 
     election_min_s: float = 0.15
     election_max_s: float = 0.30
-    heartbeat_s: float = 0.045
+    heartbeat_s: float = 0.06
     lease_s: float = 0.03
 
 

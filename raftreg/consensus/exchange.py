@@ -16,7 +16,7 @@ logger = logging.getLogger("raftreg.consensus.transport")
 
 SEND_LIMIT_BYTES = 8 << 20
 STRANGERS_MAX = 64
-KEEPALIVE_S = 0.2
+KEEPALIVE_S = 0.4
 SILENCE_S = 2.0
 ALIVE_S = 1.0  # A member heard within this is alive when another process claims its id.
 # One still heard so long after the other process came is no late news of a process that died.

@@ -20,7 +20,7 @@ class RaftSettings:
     cluster_key: bytes | None
     election_timeout_min_s: float = 0.15
     election_timeout_max_s: float = 0.30
-    heartbeat_s: float = 0.045
+    heartbeat_s: float = 0.06
     snapshot_entries: int = 20_000
 
     @property

@@ -79,7 +79,7 @@ class Host:
             None,
             election_timeout_min_s=0.15 * profile.timing,
             election_timeout_max_s=0.30 * profile.timing,
-            heartbeat_s=0.045 * profile.timing,
+            heartbeat_s=0.06 * profile.timing,
             snapshot_entries=profile.snapshot_entries,
         )
         life = self.life
