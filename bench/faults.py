@@ -16,10 +16,11 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from raftreg.verify.wires import Wires
 from tests.e2e.cluster import Cluster
 from tests.e2e.faults import ALL, FAULTS, FOLLOWER, LEADER, Outcome, Stage, play
 from tests.e2e.power import LossyDisks
-from tests.e2e.wires import Wires
+from tests.e2e.wires import lay
 from tests.e2e.witness import Witness, witnessed
 
 SCENES = [f"{fault}:{target}" for fault in FAULTS for target in (LEADER, FOLLOWER, ALL)]
@@ -39,7 +40,7 @@ def run_scene(scene: str, nodes: int, rounds: int, folder: Path) -> None:
                 f"{scene:24} no file system can be mounted here: what was not synced is not lost", flush=True
             )
         stack.enter_context(cluster)
-        wires.lay(cluster)
+        lay(wires, cluster)
         cluster.start()
 
         def work(witness: Witness) -> None:

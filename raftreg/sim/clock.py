@@ -1,6 +1,6 @@
 """The clocks of a simulated host."""
 
-from raftreg.sim.chance import Stream
+from raftreg.chance import Stream
 from raftreg.sim.loop import SimLoop
 
 EPOCH_S = 1_700_000_000.0

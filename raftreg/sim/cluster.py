@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from raftreg.chance import Chance
 from raftreg.checkers.history import Operation, Sighting, Watch
-from raftreg.sim.chance import Chance
 from raftreg.sim.checks import Checks
 from raftreg.sim.clients import Client, Watcher
 from raftreg.sim.host import Host

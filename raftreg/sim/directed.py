@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from raftreg.sim.chance import Stream
+from raftreg.chance import Stream
 from raftreg.sim.faults import Fault, Harm
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from raftreg.chance import Stream
 from raftreg.consensus.disk import SyncFailed
-from raftreg.sim.chance import Stream
 
 SECTOR_BYTES = 512
 Op = Callable[[], None]

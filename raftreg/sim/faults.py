@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from raftreg.sim.chance import Stream
+from raftreg.chance import Stream
 from raftreg.sim.profiles import Profile
 
 if TYPE_CHECKING:

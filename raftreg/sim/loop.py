@@ -18,7 +18,7 @@ from contextvars import Context
 from heapq import heappop, heappush
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
-from raftreg.sim.chance import Stream
+from raftreg.chance import Stream
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
-from raftreg.sim.chance import Chance, Stream
+from raftreg.chance import Chance, Stream
 from raftreg.sim.loop import SimLoop
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from raftreg.chance import Chance
 from raftreg.checkers import linearizability, monotonic, watches
 from raftreg.consensus import journal, segments, snapshot_transfer
 from raftreg.consensus.wal import Wal
-from raftreg.sim.chance import Chance
 from raftreg.sim.checks import Violation
 from raftreg.sim.cluster import Cluster
 from raftreg.sim.directed import DirectedHarm

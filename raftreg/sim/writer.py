@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from raftreg.sim.chance import Stream
+from raftreg.chance import Stream
 from raftreg.sim.disk import Op, SimDisk
 from raftreg.sim.loop import Life, SimHandle, SimLoop
 

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from raftreg.verify.wires import Wires
 from tests.e2e.cluster import Cluster, Node, wait_until
 from tests.e2e.power import LossyDisks
-from tests.e2e.wires import Wires, around
+from tests.e2e.wires import around
 from tests.e2e.witness import Witness, acks_again
 
 LEADER, FOLLOWER, ALL = "leader", "follower", "all"

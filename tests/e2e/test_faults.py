@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from raftreg.verify.wires import Wires
 from tests.e2e.cluster import Cluster
 from tests.e2e.dying_disk import DISK_DIES
 from tests.e2e.faults import ALL, FAULTS, FOLLOWER, LEADER, Stage, play
 from tests.e2e.power import LossyDisks
-from tests.e2e.wires import Wires
+from tests.e2e.wires import lay
 from tests.e2e.witness import Witness, acks_again, witnessed
 
 PROCESSES = [
@@ -41,7 +42,7 @@ def wired(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, W
         Wires() as wires,
         Cluster(tmp_path_factory.mktemp("wired"), snapshot_entries="500") as cluster,
     ):
-        wires.lay(cluster)
+        lay(wires, cluster)
         cluster.start()
         yield cluster, wires
 
@@ -83,7 +84,7 @@ def test_a_power_cut_takes_nothing_acknowledged(
         cluster = Cluster(tmp_path, snapshot_entries="500")
         disks = stack.enter_context(LossyDisks(cluster))
         stack.enter_context(cluster)
-        wires.lay(cluster)
+        lay(wires, cluster)
         cluster.start()
         witness, figures = run_fault(cluster, wires, "power-cut", target, disks)
         assert [] == witness.violations

@@ -1,4 +1,4 @@
-"""All randomness of a simulated run, from one seed. The only module of the simulation that imports `random`.
+"""All randomness of a simulated or a verified run, from one seed. Beside the clock nothing else imports `random`.
 
 Every use has a stream of its own, named after what it decides. So a change in how often one part asks does not
 change what the others get: a shrunk schedule keeps its delays, and a host's clock does not disturb the network.
