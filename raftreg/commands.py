@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raftreg import codec
+from raftreg.cluster_commands import CLUSTER_SHAPES, ClusterCommand, ConfigSet
 from raftreg.codec import Shape, flag, free, integer, many, mapping, optional, raw, seconds, text, unsigned
 from raftreg.model import Check, KVEntry, Node, Probe, Service, Weights
 
@@ -107,7 +108,7 @@ class Rehome:
     to: str
 
 
-Command = KVSet | KVDelete | KVDeleteTree | Register | Deregister | CheckUpdate | Rehome
+Command = KVSet | KVDelete | KVDeleteTree | Register | Deregister | CheckUpdate | Rehome | ClusterCommand
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +191,7 @@ _COMMANDS: tuple[Shape[Any], ...] = (
     _DEREGISTER,
     _CHECK_UPDATE,
     Shape(Rehome, node=text, to=text),
+    *CLUSTER_SHAPES,  # a list that is complete: what comes later is appended here
 )
 _COMMAND_NUMBER = {shape.kind: number for number, shape in enumerate(_COMMANDS)}
 
@@ -208,6 +210,8 @@ def encode_request(request: Request) -> bytes:
     number = _COMMAND_NUMBER[type(command)]
     if type(command) is Register:
         _check_depth(command)
+    elif type(command) is ConfigSet:
+        free(command.entry.body, codec.DEPTH_MAX)
     return codec.pack((request.id, request.after, number, _COMMANDS[number].row(command)))
 
 

@@ -113,3 +113,55 @@ class Check:
     probe: Probe | None = None
     create_index: int = 0
     modify_index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A user event. The filters are regular expressions, "" for none; `ltime` counts the events of the cluster."""
+
+    id: str  # a UUID
+    name: str
+    payload: bytes
+    node_filter: str = ""
+    service_filter: str = ""
+    tag_filter: str = ""
+    ltime: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigEntry:
+    """A configuration entry. `body` is what it says beside kind and name, in the JSON shape of the API."""
+
+    kind: str
+    name: str
+    body: Mapping[str, object]
+    create_index: int = 0
+    modify_index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinate:
+    """Where a node is in the network, in seconds of round-trip time (Vivaldi). `segment` is "" for the whole."""
+
+    node: str
+    segment: str
+    vector: tuple[float, ...]
+    error: float
+    adjustment: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Autopilot:
+    """What operators set for the health of servers. Durations in nanoseconds, as exact as they were given."""
+
+    cleanup_dead_servers: bool = True
+    last_contact_threshold_ns: int = 200_000_000
+    max_trailing_logs: int = 250
+    min_quorum: int = 0
+    server_stabilization_ns: int = 10_000_000_000
+    redundancy_zone_tag: str = ""
+    disable_upgrade_migration: bool = False
+    upgrade_version_tag: str = ""
+    create_index: int = 1
+    modify_index: int = 1

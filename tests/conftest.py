@@ -3,6 +3,11 @@
 import os
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says more about what else the machine does than about the code.
+settings.register_profile("raftreg", deadline=None)
+settings.load_profile("raftreg")
 
 
 @pytest.fixture(autouse=True)

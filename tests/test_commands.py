@@ -27,7 +27,7 @@ from raftreg.commands import (
     encode_results,
 )
 from raftreg.model import Check, KVEntry, Node, Probe, Service, Weights
-from tests.state.strategies import commands, free_maps, free_values, text_maps
+from tests.state.strategies import commands, free_maps, free_values, restore_steps, text_maps
 
 texts = st.text(max_size=8)
 indexes = st.integers(0, 2**64 - 1)
@@ -76,7 +76,7 @@ full_registrations = st.builds(
     st.none() | full_services,
     st.lists(full_checks, max_size=2).map(tuple),
 )
-all_commands: st.SearchStrategy[Command] = commands | full_registrations
+all_commands: st.SearchStrategy[Command] = commands | full_registrations | restore_steps
 entries = st.builds(
     KVEntry, texts, st.binary(max_size=9), indexes, indexes, st.none() | texts, indexes, indexes
 )

@@ -28,6 +28,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"watch"}),
     frozenset({"state", "consensus"}),
     frozenset({"commands"}),
+    frozenset({"cluster_commands"}),
     frozenset({"codec", "checkers"}),
     frozenset({"model"}),
     frozenset(

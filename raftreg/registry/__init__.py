@@ -22,6 +22,7 @@ and 6.4 (read index, lease).
 from raftreg.consensus import PeerStatus, Status
 from raftreg.registry.answers import Answer, Encodings, ReadOptions
 from raftreg.registry.registry import Registry
-from raftreg.registry.replica import EVERYTHING, Replica
+from raftreg.registry.replica import Replica
+from raftreg.state import EVERYTHING
 
 __all__ = ["EVERYTHING", "Answer", "Encodings", "PeerStatus", "ReadOptions", "Registry", "Replica", "Status"]

@@ -14,9 +14,9 @@ from raftreg.consensus import Consensus
 from raftreg.errors import NoLeader, Refused
 from raftreg.registry.answers import Answer, CurrentAnswers, Encodings, ReadOptions
 from raftreg.registry.changes import LeaderChanges
-from raftreg.registry.replica import EVERY_COMMAND, EVERYTHING, Replica
+from raftreg.registry.replica import EVERY_COMMAND, Replica
 from raftreg.registry.sharing import copy_error
-from raftreg.state import Found, Query
+from raftreg.state import EVERYTHING, Found, Query
 from raftreg.watch import Waiter
 
 T = TypeVar("T")

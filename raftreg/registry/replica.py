@@ -3,10 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from raftreg.commands import Result
-from raftreg.state import State, Topic
+from raftreg.state import EVERYTHING, State, Topic
 from raftreg.watch import Watch
 
-EVERYTHING: Topic = ("*", "")  # told to listeners when the state was replaced as a whole
 EVERY_COMMAND: Topic = ("*", "index")  # for waiters that want to know of every entry, whatever it changed
 
 
@@ -26,7 +25,10 @@ class Replica:
         """Apply one log entry, which is a batch of requests; the result of each."""
         applied = self.state.apply_entry(data)
         topics = [topic for one in applied for topic in one.topics]
-        if topics:
+        if EVERYTHING in topics:  # a restore
+            self.watch.notify_all()
+            self._tell(topics)
+        elif topics:
             self.watch.notify(topics)
             self._tell(topics)
         self.watch.notify((EVERY_COMMAND,))

@@ -29,8 +29,8 @@ What the indexes mean to clients: https://developer.hashicorp.com/consul/api-doc
 """
 
 from raftreg.state import queries
-from raftreg.state.changes import Applied, Found, Topic
+from raftreg.state.changes import EVERYTHING, Applied, Found, Topic
 from raftreg.state.machine import State
 from raftreg.state.queries import Query
 
-__all__ = ["Applied", "Found", "Query", "State", "Topic", "queries"]
+__all__ = ["EVERYTHING", "Applied", "Found", "Query", "State", "Topic", "queries"]

@@ -8,9 +8,14 @@ from raftreg.commands import Result
 Topic = tuple[str, str]  # (what, which): see raftreg.state
 T_co = TypeVar("T_co", covariant=True)
 
+EVERYTHING: Topic = ("*", "")  # the state was replaced as a whole
 NODES: Topic = ("nodes", "")
 SERVICES: Topic = ("services", "")
 CHECKS: Topic = ("checks", "")
+EVENTS: Topic = ("events", "")
+CONFIG: Topic = ("config", "")
+COORDINATES: Topic = ("coordinates", "")
+AUTOPILOT: Topic = ("autopilot", "")
 
 
 def fold(name: str) -> str:

@@ -4,6 +4,17 @@ import hashlib
 from collections.abc import Callable
 from typing import assert_never
 
+from raftreg.cluster_commands import (
+    AutopilotSet,
+    ConfigDelete,
+    ConfigSet,
+    CoordinatesUpdate,
+    FireEvent,
+    RestoreAbandon,
+    RestoreBegin,
+    RestoreChunk,
+    RestoreCommit,
+)
 from raftreg.commands import (
     CheckUpdate,
     Command,
@@ -21,9 +32,11 @@ from raftreg.commands import (
     decode_request,
 )
 from raftreg.errors import Refused
-from raftreg.state import registration, snapshot
-from raftreg.state.changes import Applied, Changes
+from raftreg.state import loading, registration, snapshot
+from raftreg.state.changes import EVERYTHING, Applied, Changes
+from raftreg.state.restore import RESERVE, Staged, check_current, staged_again
 from raftreg.state.results import RESULTS_MAX
+from raftreg.state.tables import Limits, Tables, empty
 from raftreg.state.tombstones import TOMBSTONES_MAX
 
 FORGOTTEN = (
@@ -41,14 +54,25 @@ class State:
     """
 
     def __init__(self, *, results_max: int = RESULTS_MAX, tombstones_max: int = TOMBSTONES_MAX) -> None:
-        self._limits = snapshot.Limits(results_max, tombstones_max)
-        self._take(snapshot.empty(self._limits))
+        self._limits = Limits(results_max, tombstones_max)
+        self._take(empty(self._limits))
 
-    def _take(self, tables: snapshot.Tables) -> None:
+    def _take(self, tables: Tables) -> None:
+        """Become the whole of a state that was dumped."""
+        collected = tables.collected
+        self.staged = None if collected is None else staged_again(collected, self._limits)
+        self._results = tables.results
+        self.events = tables.events
+        self._take_restored(tables)
+
+    def _take_restored(self, tables: Tables) -> None:
+        """Become what a restore brings: all but the memory of results and the events."""
         self.index = tables.index
         self.kv = tables.kv
         self.catalog = tables.catalog
-        self._results = tables.results
+        self.config = tables.config
+        self.coordinates = tables.coordinates
+        self.autopilot = tables.autopilot
 
     def apply(self, request: Request) -> Applied:
         """Apply one command under the next number. Total: what cannot be done gives a Failed result.
@@ -65,7 +89,8 @@ class State:
             result = Failed(self.index, 500, FORGOTTEN)
         else:
             try:
-                result = Ok(self.index, self._carry_out(changes, request.command))
+                value = self._carry_out(changes, request.command)
+                result = Ok(self.index, value)
             except Refused as refused:
                 assert not changes.topics, "a command that is refused changes nothing"
                 result = Failed(self.index, refused.status, refused.text)
@@ -83,13 +108,56 @@ class State:
             case Register():
                 return registration.register(self.catalog, changes, command)
             case Deregister():
-                return registration.deregister(self.catalog, changes, command)
+                done = registration.deregister(self.catalog, changes, command)
+                if self.catalog.host(command.node) is None:
+                    self.coordinates.forget(changes, command.node)
+                return done
             case CheckUpdate():
                 return registration.update_check(self.catalog, changes, command)
             case Rehome():
                 return registration.rehome(self.catalog, changes, command)
+            case FireEvent():
+                return self.events.fire(changes, command)
+            case ConfigSet():
+                return self.config.set(changes, command)
+            case ConfigDelete():
+                return self.config.delete(changes, command)
+            case CoordinatesUpdate():
+                return self.coordinates.update(changes, command, self.catalog.hosts)
+            case AutopilotSet():
+                return self.autopilot.set(changes, command)
+            case RestoreBegin() | RestoreChunk() | RestoreCommit() | RestoreAbandon():
+                return self._restore(changes, command)
             case _:
                 assert_never(command)
+
+    def _restore(
+        self, changes: Changes, command: RestoreBegin | RestoreChunk | RestoreCommit | RestoreAbandon
+    ) -> bool:
+        """One step of a restore."""
+        if isinstance(command, RestoreBegin):
+            self.staged = Staged(command.id, max(self.index, command.index) + RESERVE, self._limits)
+            return True
+        if isinstance(command, RestoreAbandon):
+            if self.staged is None or self.staged.id != command.id:
+                return False
+            self.staged = None
+            return True
+        staged = check_current(self.staged, command.id)
+        if isinstance(command, RestoreChunk):
+            if command.number != len(staged.chunks):
+                raise Refused(500, f"part {command.number} of the restore is not the one that is to follow")
+            try:
+                staged.add(command)
+            except ValueError as error:
+                self.staged = None
+                raise Refused(500, f"the restore failed: {error}") from None
+            return True
+        self.staged = None
+        self._take_restored(staged.finish(command, self.index))
+        changes.index = self.index
+        changes.touch(EVERYTHING)
+        return True
 
     def apply_entry(self, data: bytes) -> list[Applied]:
         """Apply one log entry: a batch of encoded requests (see `raftreg.commands`), in order.
@@ -126,11 +194,21 @@ class State:
 
     def load(self, data: bytes) -> None:
         """Become the state that was dumped; ValueError, and no change, for bytes that are not such a dump."""
-        self._take(snapshot.load(data, self._limits))
+        self._take(loading.load(data, self._limits))
 
     def digest(self) -> str:
         """A fingerprint of the whole state, equal on replicas that applied the same commands."""
         return hashlib.blake2b(self.dump(), digest_size=16).hexdigest()
 
-    def _tables(self) -> snapshot.Tables:
-        return snapshot.Tables(self.index, self.kv, self.catalog, self._results)
+    def _tables(self) -> Tables:
+        return Tables(
+            index=self.index,
+            kv=self.kv,
+            catalog=self.catalog,
+            results=self._results,
+            events=self.events,
+            config=self.config,
+            coordinates=self.coordinates,
+            autopilot=self.autopilot,
+            collected=None if self.staged is None else self.staged.collected(),
+        )

@@ -12,6 +12,13 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from raftreg.cluster_commands import (
+    AutopilotSet,
+    ConfigDelete,
+    ConfigSet,
+    CoordinatesUpdate,
+    FireEvent,
+)
 from raftreg.commands import (
     CheckUpdate,
     Command,
@@ -26,8 +33,8 @@ from raftreg.commands import (
     encode_batch,
     encode_request,
 )
-from raftreg.model import Check, KVEntry, Node, Service
-from raftreg.state import Applied, Query, State, queries
+from raftreg.model import Autopilot, Check, ConfigEntry, Coordinate, Event, KVEntry, Node, Service
+from raftreg.state import Applied, Query, State, cluster_queries, queries
 
 Options = Mapping[str, str]
 
@@ -102,6 +109,17 @@ def _command(word: str, words: list[str], options: Options) -> Command:
             return CheckUpdate(words[0], words[1], words[2], options.get("output", ""), seen)
         case "rehome":
             return Rehome(words[0], words[1])
+        case "fire":
+            return FireEvent(Event(words[0], words[1], options.get("payload", "").encode()))
+        case "config":
+            return ConfigSet(ConfigEntry(words[0], words[1], {"Protocol": options.get("protocol", "")}), cas)
+        case "config-delete":
+            return ConfigDelete(words[0], words[1])
+        case "coordinate":
+            place = Coordinate(words[0], options.get("segment", ""), (float(words[1]),), 1.5, 0.0, 0.0)
+            return CoordinatesUpdate((place,))
+        case "autopilot":
+            return AutopilotSet(Autopilot(max_trailing_logs=int(words[0])), cas)
     raise ValueError(f"unknown command: {word}")
 
 
@@ -155,6 +173,11 @@ def _query(word: str, words: list[str], options: Options) -> Query[object] | Non
         "all-checks": queries.AllChecks(),
         "services-by-id": queries.ServicesById(one),
         "checks-by-id": queries.ChecksById(one),
+        "events": cluster_queries.RecentEvents(),
+        "config-entry": cluster_queries.ConfigGet(one, words[1] if len(words) > 1 else ""),
+        "config-entries": cluster_queries.ConfigList(one),
+        "coordinates": cluster_queries.AllCoordinates(),
+        "autopilot-config": cluster_queries.AutopilotConfig(),
     }
     return known.get(word)
 
@@ -194,12 +217,20 @@ def _line(item: object) -> str:
         case Check():
             owner = f"{item.service_name}({','.join(item.service_tags or ())})" if item.service_id else "-"
             return f"check {item.node}/{item.id} {item.status} {item.output!r} of {owner} {_indexes(item)}"
+        case Event():
+            return f"event {item.name} id={item.id} payload={item.payload.decode()!r} ltime={item.ltime}"
+        case ConfigEntry():
+            return f"config {item.kind}/{item.name} {dict(item.body)} {_indexes(item)}"
+        case Coordinate():
+            return f"coordinate {item.node}/{item.segment or '-'} {item.vector}"
+        case Autopilot():
+            return f"autopilot trailing={item.max_trailing_logs} {_indexes(item)}"
         case tuple():
             return " + ".join(_line(part) for part in item) or "no checks"
     raise TypeError(f"cannot show {type(item).__name__}")
 
 
-def _indexes(item: KVEntry | Node | Service | Check) -> str:
+def _indexes(item: KVEntry | Node | Service | Check | ConfigEntry | Autopilot) -> str:
     return f"c{item.create_index} m{item.modify_index}"
 
 

@@ -4,6 +4,17 @@ from collections.abc import Iterable
 
 from hypothesis import strategies as st
 
+from raftreg.cluster_commands import (
+    AutopilotSet,
+    ConfigDelete,
+    ConfigSet,
+    CoordinatesUpdate,
+    FireEvent,
+    RestoreAbandon,
+    RestoreBegin,
+    RestoreChunk,
+    RestoreCommit,
+)
 from raftreg.commands import (
     CheckUpdate,
     Command,
@@ -17,8 +28,18 @@ from raftreg.commands import (
     encode_batch,
     encode_request,
 )
-from raftreg.model import Check, Node, Probe, Service, Weights
-from raftreg.state import Query, queries
+from raftreg.model import (
+    Autopilot,
+    Check,
+    ConfigEntry,
+    Coordinate,
+    Event,
+    Node,
+    Probe,
+    Service,
+    Weights,
+)
+from raftreg.state import Query, cluster_queries, queries
 
 KEYS = ("a", "a/1", "a/2", "ab", "b/1", "ä", "\udcff", "")
 PREFIXES = ("", "a", "a/", "b", "z", "\udcff")
@@ -49,6 +70,8 @@ free_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
+
+
 free_maps = st.none() | st.dictionaries(st.text(max_size=5), free_values, max_size=3)
 text_maps = st.none() | st.dictionaries(st.sampled_from(("k", "rack")), st.sampled_from(("1", "2")))
 tags = st.sampled_from((None, (), ("x",), ("y", "x")))
@@ -107,7 +130,40 @@ catalog_commands: st.SearchStrategy[Command] = st.one_of(
     ),
     st.builds(Rehome, nodes, nodes),
 )
-commands = kv_commands | catalog_commands
+coordinates = st.builds(
+    Coordinate,
+    nodes,
+    st.sampled_from(("", "s")),
+    st.lists(st.floats(-1, 1), min_size=2, max_size=2).map(tuple),
+    st.floats(0, 2),
+    st.floats(0, 1),
+    st.floats(0, 1),
+)
+cluster_commands: st.SearchStrategy[Command] = st.one_of(
+    st.builds(
+        FireEvent, st.builds(Event, st.sampled_from(("e1", "e2")), names, st.sampled_from((b"", b"x")))
+    ),
+    st.builds(
+        ConfigSet,
+        st.builds(
+            ConfigEntry,
+            st.sampled_from(("service-defaults", "other")),
+            names,
+            free_maps.map(lambda value: value or {}),
+        ),
+        casses,
+    ),
+    st.builds(ConfigDelete, st.sampled_from(("service-defaults", "other")), names),
+    st.builds(CoordinatesUpdate, st.lists(coordinates, max_size=2).map(tuple)),
+    st.builds(AutopilotSet, st.builds(Autopilot, st.booleans(), st.integers(0, 2**64 - 1)), casses),
+)
+restore_steps: st.SearchStrategy[Command] = st.one_of(
+    st.builds(RestoreBegin, st.just("r"), st.integers(0, 9)),
+    st.builds(RestoreChunk, st.just("r"), st.integers(0, 2), st.binary(max_size=5)),
+    st.builds(RestoreCommit, st.just("r"), st.just("")),
+    st.builds(RestoreAbandon, st.just("r")),
+)
+commands = kv_commands | catalog_commands | cluster_commands
 
 
 def requests_of(commands: st.SearchStrategy[Command]) -> st.SearchStrategy[Request]:
@@ -139,6 +195,10 @@ def all_queries() -> list[Query[object]]:
         asked += [queries.CheckById(node, check_id) for check_id in CHECK_IDS]
     for name in (*NAMES, "none"):
         asked += [queries.ServiceNodes(name), queries.ServiceHealth(name), queries.ServiceChecks(name)]
+    asked += [cluster_queries.RecentEvents(), cluster_queries.AutopilotConfig()]
+    asked += [cluster_queries.ConfigList(""), cluster_queries.AllCoordinates()]
+    asked += [cluster_queries.ConfigGet("service-defaults", name) for name in NAMES]
+    asked += [cluster_queries.NodeCoordinates(node) for node in NODES]
     asked += [queries.ServicesById(service_id) for service_id in IDS]
     asked += [queries.ChecksById(check_id) for check_id in CHECK_IDS]
     return asked
