@@ -61,6 +61,8 @@ SHAPES: dict[type, Shape[Any]] = {}
 
 def _fields_getter(names: tuple[str, ...]) -> Callable[[Any], tuple[object, ...]]:
     """The fields as a tuple, several times faster than dataclasses.astuple gives them."""
+    if not names:
+        return lambda record: ()
     getter = attrgetter(*names)
     return getter if len(names) > 1 else lambda record: (getter(record),)
 
@@ -192,6 +194,28 @@ def free(value: object, depth: int = DEPTH_MAX) -> object:
 def optional(field: Field) -> Field:
     """The field, or None."""
     return lambda value: None if value is None else field(value)
+
+
+def one_of(*words: str) -> Field:
+    """One of a few texts."""
+
+    def check(value: object) -> str:
+        if type(value) is not str or value not in words:
+            raise ValueError(f"not one of {', '.join(words)}")
+        return value
+
+    return check
+
+
+def pair(first: Field, second: Field) -> Field:
+    """A tuple of two."""
+
+    def check(value: object) -> tuple[Any, Any]:
+        if type(value) is not list or len(value) != 2:
+            raise ValueError("not an array of 2")
+        return first(value[0]), second(value[1])
+
+    return check
 
 
 def many(field: Field) -> Field:

@@ -16,8 +16,22 @@ from typing import Any
 
 from raftreg import codec
 from raftreg.cluster_commands import CLUSTER_SHAPES, ClusterCommand, ConfigSet
-from raftreg.codec import Shape, flag, free, integer, many, mapping, optional, raw, seconds, text, unsigned
-from raftreg.model import Check, KVEntry, Node, Probe, Service, Weights
+from raftreg.codec import (
+    Shape,
+    flag,
+    free,
+    integer,
+    many,
+    mapping,
+    one_of,
+    optional,
+    pair,
+    raw,
+    seconds,
+    text,
+    unsigned,
+)
+from raftreg.model import Check, KVEntry, Node, Probe, Service, Session, Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +60,70 @@ class KVDeleteTree:
     """Delete every key that begins with the prefix. Result: True."""
 
     prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class KVLock:
+    """Store a value and take the key's lock for a session. Result: bool, False if another session holds it.
+
+    False as well while the lock delay of a session that ended lasts. Refused (recorded): no such session.
+    """
+
+    key: str
+    value: bytes
+    flags: int
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class KVUnlock:
+    """Store a value and give the key's lock back. Result: bool, False if the session does not hold it."""
+
+    key: str
+    value: bytes
+    flags: int
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCreate:
+    """Begin a session, under an id made before the log. Result: the id.
+
+    Refused (recorded): no such node, or one of its checks is not there or critical.
+    """
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDestroy:
+    """End a session: its keys are released or deleted. Result: True, also when there is none."""
+
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsKeep:
+    """The sender keeps the deadlines of all sessions from now on; what earlier keepers found to be over is void.
+
+    Renewals are not in the log, so a leader that was deposed without knowing cannot know of those that its successor
+    took. The successor writes this before it takes the first. Result: the number of this command, for SessionExpire.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class SessionExpire:
+    """End a session whose TTL is over, by the word of the keeper whose SessionsKeep had that number. Result: bool."""
+
+    session: str
+    keeper: int
+
+
+@dataclass(frozen=True, slots=True)
+class LockDelaysEnd:
+    """The lock delays of these keys, each as it began with command `index`, are over. Result: int, how many ended."""
+
+    delays: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +186,23 @@ class Rehome:
     to: str
 
 
-Command = KVSet | KVDelete | KVDeleteTree | Register | Deregister | CheckUpdate | Rehome | ClusterCommand
+Command = (
+    KVSet
+    | KVDelete
+    | KVDeleteTree
+    | Register
+    | Deregister
+    | CheckUpdate
+    | Rehome
+    | ClusterCommand
+    | KVLock
+    | KVUnlock
+    | SessionCreate
+    | SessionDestroy
+    | SessionsKeep
+    | SessionExpire
+    | LockDelaysEnd
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +234,7 @@ class Failed:
 Result = Ok | Failed
 
 
-Record = KVEntry | Node | Service | Check
+Record = KVEntry | Node | Service | Check | Session
 
 _text_map = mapping(text)
 _free_map = mapping(free)
@@ -169,6 +263,11 @@ _CHECK = Shape(
     service_name=text, service_tags=optional(_texts), type=text, definition=optional(_free_map),
     probe=optional(_PROBE.record), create_index=unsigned, modify_index=unsigned,
 )  # fmt: skip
+_SESSION = Shape(
+    Session, id=text, node=text, name=text, behavior=one_of("release", "delete"), ttl=text, ttl_s=seconds,
+    lock_delay_ns=integer, checks=optional(_texts), node_checks=_texts, service_checks=optional(_texts),
+    create_index=unsigned, modify_index=unsigned,
+)  # fmt: skip
 
 _REGISTER = Shape(
     Register, node_name=text, node=optional(_NODE.record), service=optional(_SERVICE.record),
@@ -192,6 +291,13 @@ _COMMANDS: tuple[Shape[Any], ...] = (
     _CHECK_UPDATE,
     Shape(Rehome, node=text, to=text),
     *CLUSTER_SHAPES,  # a list that is complete: what comes later is appended here
+    Shape(KVLock, key=text, value=raw, flags=unsigned, session=text),
+    Shape(KVUnlock, key=text, value=raw, flags=unsigned, session=text),
+    Shape(SessionCreate, session=_SESSION.record),
+    Shape(SessionDestroy, session=text),
+    Shape(SessionsKeep),
+    Shape(SessionExpire, session=text, keeper=unsigned),
+    Shape(LockDelaysEnd, delays=many(pair(text, unsigned))),
 )
 _COMMAND_NUMBER = {shape.kind: number for number, shape in enumerate(_COMMANDS)}
 
@@ -200,7 +306,7 @@ _FAILED = Shape(Failed, index=unsigned, status=unsigned, text=text)
 _RESULTS: tuple[Shape[Any], ...] = (_OK, _FAILED)
 _RESULT_NUMBER = {shape.kind: number for number, shape in enumerate(_RESULTS)}
 
-_RECORDS: tuple[Shape[Any], ...] = (_KV_ENTRY, _NODE, _SERVICE, _CHECK)
+_RECORDS: tuple[Shape[Any], ...] = (_KV_ENTRY, _NODE, _SERVICE, _CHECK, _SESSION)
 _RECORD_NUMBER = {shape.kind: number for number, shape in enumerate(_RECORDS)}
 
 

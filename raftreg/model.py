@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Status = Literal["passing", "warning", "critical"]
+Behavior = Literal["release", "delete"]
 SERF_HEALTH = "serfHealth"  # the check id by which the cluster says whether a node is alive
 SERVER_SERVICE = "consul"  # the service under which raftreg's own nodes are found, as clients expect
 HTTP_META = "http"  # the key in the meta of that service under which a node tells where its HTTP API is
@@ -165,3 +166,30 @@ class Autopilot:
     upgrade_version_tag: str = ""
     create_index: int = 1
     modify_index: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Who may hold locks: a name for a client that lives as long as its node, its checks and its TTL do.
+
+    `checks`, `node_checks` and `service_checks` are ids of checks on `node`, in the three ways in which clients give
+    them; `checks` is None if it was not given. `ttl` is the text that the client gave, `ttl_s` what it means (0: no
+    TTL). Locks of a session that ended cannot be acquired for `lock_delay_ns` nanoseconds, but for a minute at most.
+    """
+
+    id: str  # a UUID in lower case
+    node: str
+    name: str = ""
+    behavior: Behavior = "release"
+    ttl: str = ""
+    ttl_s: float = 0.0
+    lock_delay_ns: int = 0
+    checks: tuple[str, ...] | None = None
+    node_checks: tuple[str, ...] = ()
+    service_checks: tuple[str, ...] | None = None
+    create_index: int = 0
+    modify_index: int = 0
+
+    def check_ids(self) -> tuple[str, ...]:
+        """The checks that it depends on, in the order in which they are looked up."""
+        return (*(self.checks or ()), *self.node_checks, *(self.service_checks or ()))

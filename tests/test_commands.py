@@ -26,7 +26,7 @@ from raftreg.commands import (
     encode_request,
     encode_results,
 )
-from raftreg.model import Check, KVEntry, Node, Probe, Service, Weights
+from raftreg.model import Check, KVEntry, Node, Probe, Service, Session, Weights
 from tests.state.strategies import commands, free_maps, free_values, restore_steps, text_maps
 
 texts = st.text(max_size=8)
@@ -80,6 +80,22 @@ all_commands: st.SearchStrategy[Command] = commands | full_registrations | resto
 entries = st.builds(
     KVEntry, texts, st.binary(max_size=9), indexes, indexes, st.none() | texts, indexes, indexes
 )
+many_texts = st.lists(texts, max_size=3).map(tuple)
+full_sessions = st.builds(
+    Session,
+    texts,
+    texts,
+    texts,
+    st.sampled_from(("release", "delete")),
+    texts,
+    st.floats(0, 1e9),
+    st.integers(-(2**63), 2**63 - 1),
+    st.none() | many_texts,
+    many_texts,
+    st.none() | many_texts,
+    indexes,
+    indexes,
+)
 results: st.SearchStrategy[Result] = st.builds(Ok, indexes, free_values) | st.builds(
     Failed, indexes, st.integers(400, 599), texts
 )
@@ -112,8 +128,8 @@ def test_results_round_trip(given_results: list[Result]) -> None:
     assert given_results == decode_results(encode_results(given_results))
 
 
-@given(entries | full_nodes | full_services | full_checks)
-def test_record_round_trip(record: KVEntry | Node | Service | Check) -> None:
+@given(entries | full_nodes | full_services | full_checks | full_sessions)
+def test_record_round_trip(record: KVEntry | Node | Service | Check | Session) -> None:
     """Every record of the model comes back as it was."""
     assert record == decode_record(encode_record(record))
 

@@ -9,11 +9,13 @@ What is guaranteed
       index and names no topic.
     * A request is applied once: its result is remembered by the request's id, and the second time it is only told
       again. What is older than the memory is refused, not risked.
+    * A session ends within the command that takes its node or a check that it named, or turns that check critical; its
+      locks go with it. Who holds a lock is in the table of sessions, always.
     * The index of a query never goes back. What is deleted leaves a tombstone; when too many did, the oldest fold into
       a floor below which no index of that table is reported.
     * Whenever the answer to a query or its index changes, one of the query's topics is among those of the command
       that did it. Two exceptions, both harmless, because the index of an answer may rise while the answer stays: the
-      index of an absent key or prefix is that of the whole table, and a floor may have risen.
+      index of an absent key, prefix or session is that of the whole table, and a floor may have risen.
     * dump, load, dump gives the same bytes, and equal numbers of the same log give equal digests, whether a replica
       followed the log or began with a snapshot.
 What is not
@@ -21,8 +23,9 @@ What is not
     * Waiting, encoding for clients, and time: see `raftreg.registry`, `raftreg.api` and `raftreg.duties`.
 
 Topics: ("kv", key); ("node", folded name) for anything on a node; ("service", folded name) for anything that an answer
-about its health consists of (instances, their nodes, checks of both); ("nodes", ""), ("services", ""), ("checks", "")
-for the tables. Queries below a prefix wait on ("kv-under", prefix), which the watcher compares with ("kv", key).
+about its health consists of (instances, their nodes, checks of both); ("session", id); ("nodes", ""), ("services", ""),
+("checks", ""), ("sessions", ""), ("lock-delays", "") for the tables. Queries below a prefix wait on ("kv-under",
+prefix), which the watcher compares with ("kv", key).
 
 One data flow: log entry -> State.apply_entry -> tables -> Applied(result, topics); queries read the tables.
 What the indexes mean to clients: https://developer.hashicorp.com/consul/api-docs/features/blocking.

@@ -124,6 +124,7 @@ class Catalog:
         self._touch_node(changes, name)
         del self.node_indexes[name]
         self.nodes_gone.bury(as_name(name), changes.index)
+        changes.lost.append((name, None))
 
     def put_service(self, changes: Changes, host: Host, service: Service) -> None:
         """Add a service, or replace its record. Its checks follow its name and tags."""
@@ -164,6 +165,8 @@ class Catalog:
         host.checks[check.id] = check
         host.check_ids.setdefault(check.service_id, set()).add(check.id)
         self._touch_check(changes, host, check)
+        if check.status == "critical":
+            changes.lost.append((fold(check.node), check.id))
 
     def drop_check(self, changes: Changes, host: Host, check: Check) -> None:
         """Remove a check."""
@@ -171,6 +174,7 @@ class Catalog:
         _discard(host.check_ids, check)
         _take(self._check_places, check.id, fold(check.node))
         self._touch_check(changes, host, check)
+        changes.lost.append((fold(check.node), check.id))
 
     # What follows.
 

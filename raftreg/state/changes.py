@@ -16,6 +16,8 @@ EVENTS: Topic = ("events", "")
 CONFIG: Topic = ("config", "")
 COORDINATES: Topic = ("coordinates", "")
 AUTOPILOT: Topic = ("autopilot", "")
+SESSIONS: Topic = ("sessions", "")
+LOCK_DELAYS: Topic = ("lock-delays", "")
 
 
 def fold(name: str) -> str:
@@ -41,10 +43,15 @@ class Found(Generic[T_co]):
 
 @dataclass(slots=True)
 class Changes:
-    """Collected while one command is applied. `index` is the command's number."""
+    """Collected while one command is applied. `index` is the command's number.
+
+    `lost` names the checks that went or turned critical, as (folded node name, check id), and the nodes that went, with
+    None for the id: sessions that lean on them end with the same command.
+    """
 
     index: int
     topics: dict[Topic, None] = field(default_factory=dict)  # an ordered set
+    lost: list[tuple[str, str | None]] = field(default_factory=list)
 
     def touch(self, topic: Topic) -> None:
         """Note that the answer to some query on this topic is different now."""

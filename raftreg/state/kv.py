@@ -1,8 +1,9 @@
-"""The key-value table."""
+"""The key-value table, with the locks on its keys. Which session may take one is decided in `locks`."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from raftreg.commands import KVDelete, KVDeleteTree, KVSet
+from raftreg.commands import KVDelete, KVDeleteTree, KVLock, KVSet, KVUnlock
 from raftreg.model import KVEntry
 from raftreg.state.changes import Changes
 from raftreg.state.ordered import OrderedKeys
@@ -10,13 +11,20 @@ from raftreg.state.tombstones import Tombstones, as_name
 
 
 class KVTable:
-    """Entries by key, their order, and when deleted keys went. `changed` numbers the last change of any key."""
+    """Entries by key, their order, and when deleted keys went. `changed` numbers the last change of any key.
+
+    `held` has the keys whose locks a session holds, by the session's id.
+    """
 
     def __init__(self, gone: Tombstones, changed: int = 1, entries: Iterable[KVEntry] = ()) -> None:
         self.changed = changed
         self.gone = gone
         self.entries = {as_name(entry.key): entry for entry in entries}
         self.order = OrderedKeys(self.entries)
+        self.held: dict[str, set[bytes]] = {}
+        for name, entry in self.entries.items():
+            if entry.session is not None:
+                self.held.setdefault(entry.session, set()).add(name)
 
     def set(self, changes: Changes, command: KVSet) -> bool:
         """Store a value, or answer False because `cas` does not match."""
@@ -39,6 +47,46 @@ class KVTable:
         self._touch(changes, command.key)
         return True
 
+    def lock(self, changes: Changes, command: KVLock) -> bool:
+        """Store a value and take the lock for a session that is there; False if another one holds it."""
+        name = as_name(command.key)
+        old = self.entries.get(name)
+        if old is not None and old.session is not None:
+            if old.session != command.session:
+                return False
+            if (old.value, old.flags) != (command.value, command.flags):
+                self._replace(changes, name, replace(old, value=command.value, flags=command.flags))
+            return True
+        self.held.setdefault(command.session, set()).add(name)
+        if old is None:
+            self.order.add(name)
+            self.gone.forget(name)
+            old = KVEntry(command.key, b"", 0, 0, None, changes.index, changes.index)
+        entry = replace(old, value=command.value, flags=command.flags, lock_index=old.lock_index + 1)
+        self._replace(changes, name, replace(entry, session=command.session))
+        return True
+
+    def unlock(self, changes: Changes, command: KVUnlock) -> bool:
+        """Store a value and give the lock back; False if that session does not hold it."""
+        name = as_name(command.key)
+        old = self.entries.get(name)
+        if old is None or old.session is None or old.session != command.session:
+            return False
+        self._let_go(name, old.session)
+        self._replace(changes, name, replace(old, value=command.value, flags=command.flags, session=None))
+        return True
+
+    def end_locks(self, changes: Changes, session_id: str, *, delete: bool) -> list[bytes]:
+        """Release, or delete, all that a session holds; the names of these keys, in order."""
+        names = sorted(self.held.get(session_id, ()))
+        for name in names:
+            if delete:
+                self._remove(changes, name)
+            else:
+                self._let_go(name, session_id)
+                self._replace(changes, name, replace(self.entries[name], session=None))
+        return names
+
     def delete(self, changes: Changes, command: KVDelete) -> bool:
         """Delete a key, or answer False because `cas` does not match. An absent key is as good as deleted."""
         name = as_name(command.key)
@@ -58,9 +106,21 @@ class KVTable:
 
     def _remove(self, changes: Changes, name: bytes) -> None:
         entry = self.entries.pop(name)
+        if entry.session is not None:
+            self._let_go(name, entry.session)
         self.order.remove(name)
         self.gone.bury(name, changes.index)
         self._touch(changes, entry.key)
+
+    def _replace(self, changes: Changes, name: bytes, entry: KVEntry) -> None:
+        self.entries[name] = replace(entry, modify_index=changes.index)
+        self._touch(changes, entry.key)
+
+    def _let_go(self, name: bytes, session_id: str) -> None:
+        names = self.held[session_id]
+        names.remove(name)
+        if not names:
+            del self.held[session_id]
 
     def _touch(self, changes: Changes, key: str) -> None:
         self.changed = changes.index

@@ -13,7 +13,7 @@ import msgpack
 from raftreg import codec
 from raftreg.codec import Shape, raw, text, unsigned
 from raftreg.commands import result_from_row
-from raftreg.model import Autopilot, Check, ConfigEntry, Coordinate, Event, KVEntry, Node, Service
+from raftreg.model import Autopilot, Check, ConfigEntry, Coordinate, Event, KVEntry, Node, Service, Session
 from raftreg.state.autopilot import AutopilotTable
 from raftreg.state.catalog import Catalog, Counters
 from raftreg.state.config_entries import ConfigEntries
@@ -21,6 +21,7 @@ from raftreg.state.coordinates import Coordinates
 from raftreg.state.events import Events
 from raftreg.state.kv import KVTable
 from raftreg.state.results import Results
+from raftreg.state.sessions import LockDelay, SessionTable
 from raftreg.state.snapshot import END
 from raftreg.state.tables import Collected, Limits, Tables
 from raftreg.state.tombstones import Tombstones
@@ -29,7 +30,7 @@ Rows = list[Any]
 Parse = Callable[[Rows], Iterable[Any]]
 
 # Those without a default are in every dump; the others came later.
-_COUNTERS = 13
+_COUNTERS = 16
 _COUNTERS_MIN = 9
 _EVENTS_FIRED = 9  # a count, where the others are indexes
 
@@ -113,6 +114,8 @@ def _parsers(lift: int | None) -> tuple[Parse, ...]:
         _records(codec.SHAPES[Coordinate], None),
         _records(codec.SHAPES[Autopilot], lift),
         (lambda rows: map(_collected_row, rows)) if kept else _nothing,
+        _records(codec.SHAPES[Session], lift),
+        lambda rows: map(_delay, rows),
     )
 
 
@@ -120,9 +123,11 @@ def _tables(header: list[int], sections: list[list[Any]], limits: Limits, *, fir
     index, kv_changed, kv_floor, nodes, services, checks, node_floor, service_floor, results_floor = header[
         :9
     ]
-    _, events_changed, config_changed, coordinates_changed = header[9:]
+    _, events_changed, config_changed, coordinates_changed, *of_sessions = header[9:]
     entries, kv_gone, node_rows, service_rows, check_rows, node_indexes, nodes_gone = sections[:7]
-    service_indexes, services_gone, results, events, config, coordinates, autopilot, collected = sections[7:]
+    service_indexes, services_gone, results, events, config, coordinates, autopilot, collected = sections[
+        7:15
+    ]
     tombstones_max = limits.tombstones_max
     kv = KVTable(Tombstones(tombstones_max, kv_floor, kv_gone), kv_changed, entries)
     catalog = Catalog(
@@ -134,10 +139,14 @@ def _tables(header: list[int], sections: list[list[Any]], limits: Limits, *, fir
     catalog.node_indexes.update(node_indexes)
     catalog.service_indexes.update(service_indexes)
     catalog.check_indexes()
+    sessions = _sessions(of_sessions, *sections[15:])
+    if not kv.held.keys() <= sessions.sessions.keys():
+        raise ValueError("a key is locked by a session that is not there")
     return Tables(
         index=index,
         kv=kv,
         catalog=catalog,
+        sessions=sessions,
         results=Results(limits.results_max, results_floor, results),
         events=Events(fired, events_changed, events),
         config=ConfigEntries(config_changed, config),
@@ -145,6 +154,17 @@ def _tables(header: list[int], sections: list[list[Any]], limits: Limits, *, fir
         autopilot=AutopilotTable(autopilot[-1] if autopilot else None),
         collected=_collected(collected),
     )
+
+
+def _sessions(header: list[int], rows: list[Session], delays: list[tuple[bytes, LockDelay]]) -> SessionTable:
+    changed, keeper, delays_changed = header
+    return SessionTable(changed, keeper, delays_changed, rows, delays)
+
+
+def _delay(row: object) -> tuple[bytes, LockDelay]:
+    if type(row) is not list or len(row) != 3:
+        raise ValueError("not a lock delay")
+    return raw(row[0]), LockDelay(unsigned(row[1]), unsigned(row[2]))
 
 
 def _nothing(rows: Rows) -> Iterable[Any]:
@@ -212,7 +232,7 @@ def _header_from(row: object) -> list[int]:
     if type(row) is not list or not _COUNTERS_MIN <= len(row) <= _COUNTERS:
         raise ValueError("no header")
     header = [unsigned(value) for value in row]
-    later = [0, 1, 1, 1]  # as in an empty state
+    later = [0, 1, 1, 1, 1, 0, 1]  # as in an empty state
     return header + later[len(header) - _COUNTERS_MIN :]
 
 

@@ -22,23 +22,33 @@ from raftreg.commands import (
     Failed,
     KVDelete,
     KVDeleteTree,
+    KVLock,
     KVSet,
+    KVUnlock,
+    LockDelaysEnd,
     Ok,
     Register,
     Rehome,
     Request,
     Result,
+    SessionCreate,
+    SessionDestroy,
+    SessionExpire,
+    SessionsKeep,
     decode_batch,
     decode_request,
 )
 from raftreg.errors import Refused
-from raftreg.state import loading, registration, snapshot
+from raftreg.state import loading, locks, registration, snapshot
 from raftreg.state.changes import EVERYTHING, Applied, Changes
 from raftreg.state.restore import RESERVE, Staged, check_current, staged_again
 from raftreg.state.results import RESULTS_MAX
-from raftreg.state.tables import Limits, Tables, empty
+from raftreg.state.tables import Core, Limits, Tables, empty
 from raftreg.state.tombstones import TOMBSTONES_MAX
 
+SessionCommand = (
+    KVLock | KVUnlock | SessionCreate | SessionDestroy | SessionsKeep | SessionExpire | LockDelaysEnd
+)
 FORGOTTEN = (
     "rpc error: outcome unknown: the request is older than the memory of results, "
     "so it cannot be told whether it was applied before; nothing was applied now"
@@ -70,6 +80,8 @@ class State:
         self.index = tables.index
         self.kv = tables.kv
         self.catalog = tables.catalog
+        self.sessions = tables.sessions
+        self._core = Core(tables.kv, tables.catalog, tables.sessions)
         self.config = tables.config
         self.coordinates = tables.coordinates
         self.autopilot = tables.autopilot
@@ -90,6 +102,8 @@ class State:
         else:
             try:
                 value = self._carry_out(changes, request.command)
+                if changes.lost:
+                    locks.end_bereft(self._core, changes)
                 result = Ok(self.index, value)
             except Refused as refused:
                 assert not changes.topics, "a command that is refused changes nothing"
@@ -128,6 +142,25 @@ class State:
                 return self.autopilot.set(changes, command)
             case RestoreBegin() | RestoreChunk() | RestoreCommit() | RestoreAbandon():
                 return self._restore(changes, command)
+            case _:
+                return self._carry_out_session(changes, command)
+
+    def _carry_out_session(self, changes: Changes, command: SessionCommand) -> object:
+        match command:
+            case KVLock():
+                return locks.lock(self._core, changes, command)
+            case KVUnlock():
+                return locks.unlock(self._core, changes, command)
+            case SessionCreate():
+                return locks.create(self._core, changes, command)
+            case SessionDestroy():
+                return locks.destroy(self._core, changes, command)
+            case SessionsKeep():
+                return locks.keep(self._core, changes)
+            case SessionExpire():
+                return locks.expire(self._core, changes, command)
+            case LockDelaysEnd():
+                return locks.end_delays(self._core, changes, command)
             case _:
                 assert_never(command)
 
@@ -205,6 +238,7 @@ class State:
             index=self.index,
             kv=self.kv,
             catalog=self.catalog,
+            sessions=self.sessions,
             results=self._results,
             events=self.events,
             config=self.config,

@@ -7,9 +7,9 @@ ordered by node name, then by id; keys by their bytes. Names of nodes and servic
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from raftreg.model import Check, KVEntry, Node, Service
+from raftreg.model import Check, KVEntry, Node, Service, Session
 from raftreg.state.catalog import NODE_LEVEL
-from raftreg.state.changes import CHECKS, NODES, SERVICES, Found, Topic, fold
+from raftreg.state.changes import CHECKS, LOCK_DELAYS, NODES, SERVICES, SESSIONS, Found, Topic, fold
 from raftreg.state.machine import State
 from raftreg.state.tombstones import as_name
 
@@ -275,3 +275,56 @@ class ChecksById:
     def run(self, state: State) -> Found[tuple[Check, ...]]:
         hosts = state.catalog.hosts_with_check(self.check_id)
         return Found(state.catalog.counters.checks, tuple(host.checks[self.check_id] for host in hosts))
+
+
+@dataclass(frozen=True, slots=True)
+class SessionById:
+    """One session, or None. Its index is its own; that of an absent one is the whole table's."""
+
+    session_id: str
+
+    def topics(self) -> tuple[Topic, ...]:
+        return (("session", self.session_id),)
+
+    def run(self, state: State) -> Found[Session | None]:
+        session = state.sessions.get(self.session_id)
+        return Found(state.sessions.changed if session is None else session.modify_index, session)
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """All sessions."""
+
+    def topics(self) -> tuple[Topic, ...]:
+        return (SESSIONS,)
+
+    def run(self, state: State) -> Found[tuple[Session, ...]]:
+        return Found(state.sessions.changed, state.sessions.all())
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSessions:
+    """The sessions of a node."""
+
+    node: str
+
+    def topics(self) -> tuple[Topic, ...]:
+        return (SESSIONS,)
+
+    def run(self, state: State) -> Found[tuple[Session, ...]]:
+        return Found(state.sessions.changed, state.sessions.on_node(self.node))
+
+
+@dataclass(frozen=True, slots=True)
+class LockDelays:
+    """The keys that nobody may lock yet, each with nanoseconds and the number of the command since when."""
+
+    def topics(self) -> tuple[Topic, ...]:
+        return (LOCK_DELAYS,)
+
+    def run(self, state: State) -> Found[tuple[tuple[str, int, int], ...]]:
+        delays = sorted(state.sessions.delays.items())
+        rows = tuple(
+            (name.decode("utf-8", "surrogateescape"), delay.delay_ns, delay.index) for name, delay in delays
+        )
+        return Found(state.sessions.delays_changed, rows)

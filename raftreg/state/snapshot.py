@@ -13,7 +13,7 @@ from typing import Any
 from raftreg import codec
 from raftreg.codec import Shape
 from raftreg.commands import result_row
-from raftreg.model import Autopilot, Check, ConfigEntry, Coordinate, Event, KVEntry, Node, Service
+from raftreg.model import Autopilot, Check, ConfigEntry, Coordinate, Event, KVEntry, Node, Service, Session
 from raftreg.state.tables import Collected, Tables
 
 ROWS_PER_SLICE = 256
@@ -28,6 +28,7 @@ _EVENT: Shape[Event] = codec.SHAPES[Event]
 _CONFIG_ENTRY: Shape[ConfigEntry] = codec.SHAPES[ConfigEntry]
 _COORDINATE: Shape[Coordinate] = codec.SHAPES[Coordinate]
 _AUTOPILOT: Shape[Autopilot] = codec.SHAPES[Autopilot]
+_SESSION: Shape[Session] = codec.SHAPES[Session]
 
 
 def freeze(tables: Tables) -> Callable[[], bytes]:
@@ -47,6 +48,7 @@ def freeze(tables: Tables) -> Callable[[], bytes]:
     ]
     results = tables.results.copy()
     of_the_cluster = _cluster_sections(tables)
+    of_sessions = _session_sections(tables)
 
     def encode() -> bytes:
         hosts.sort(key=lambda host: host[0])
@@ -63,6 +65,7 @@ def freeze(tables: Tables) -> Callable[[], bytes]:
             iter(services_gone),
             ((request_id, *result_row(result)) for request_id, result in results.items()),
             *of_the_cluster,
+            *of_sessions,
         ]
         return b"".join(_parts(header, sections))
 
@@ -78,6 +81,21 @@ def _cluster_sections(tables: Tables) -> list[Iterator[Any]]:
         map(_AUTOPILOT.row, [tables.autopilot.record]),
         _collected_rows(tables.collected),
     ]
+
+
+def _session_sections(tables: Tables) -> list[Iterator[Any]]:
+    """Sessions, and keys that may not be locked yet; copied now, sorted when they are encoded."""
+    sessions, delays = list(tables.sessions.sessions.values()), list(tables.sessions.delays.items())
+
+    def session_rows() -> Iterator[Any]:
+        sessions.sort(key=lambda session: session.id)
+        yield from map(_SESSION.row, sessions)
+
+    def delay_rows() -> Iterator[Any]:
+        delays.sort(key=lambda row: row[0])
+        yield from ((name, delay.delay_ns, delay.index) for name, delay in delays)
+
+    return [session_rows(), delay_rows()]
 
 
 def _collected_rows(collected: Collected | None) -> Iterator[tuple[Any, ...]]:
@@ -104,6 +122,9 @@ def _header(tables: Tables) -> tuple[int, ...]:
         tables.events.changed,
         tables.config.changed,
         tables.coordinates.changed,
+        tables.sessions.changed,
+        tables.sessions.keeper,
+        tables.sessions.delays_changed,
     )
 
 

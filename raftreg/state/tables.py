@@ -9,6 +9,7 @@ from raftreg.state.coordinates import Coordinates
 from raftreg.state.events import Events
 from raftreg.state.kv import KVTable
 from raftreg.state.results import Results
+from raftreg.state.sessions import SessionTable
 from raftreg.state.tombstones import Tombstones
 
 
@@ -21,12 +22,22 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Core:
+    """The tables that locks and transactions reach across: a rule that changes one may have to change another."""
+
+    kv: KVTable
+    catalog: Catalog
+    sessions: SessionTable
+
+
+@dataclass(frozen=True, slots=True)
 class Tables:
     """The tables, and the number of the last command. `collected` is what a restore under way has, in raw form."""
 
     index: int
     kv: KVTable
     catalog: Catalog
+    sessions: SessionTable
     results: Results
     events: Events
     config: ConfigEntries
@@ -52,6 +63,7 @@ def empty(limits: Limits) -> Tables:
         index=1,
         kv=kv,
         catalog=Catalog(*gone, Counters()),
+        sessions=SessionTable(),
         results=Results(limits.results_max),
         events=Events(),
         config=ConfigEntries(),

@@ -26,14 +26,32 @@ from raftreg.commands import (
     Failed,
     KVDelete,
     KVDeleteTree,
+    KVLock,
     KVSet,
+    KVUnlock,
+    LockDelaysEnd,
     Register,
     Rehome,
     Request,
+    SessionCreate,
+    SessionDestroy,
+    SessionExpire,
+    SessionsKeep,
     encode_batch,
     encode_request,
 )
-from raftreg.model import Autopilot, Check, ConfigEntry, Coordinate, Event, KVEntry, Node, Service
+from raftreg.model import (
+    Autopilot,
+    Behavior,
+    Check,
+    ConfigEntry,
+    Coordinate,
+    Event,
+    KVEntry,
+    Node,
+    Service,
+    Session,
+)
 from raftreg.state import Applied, Query, State, cluster_queries, queries
 
 Options = Mapping[str, str]
@@ -41,18 +59,18 @@ Options = Mapping[str, str]
 
 def run_script(text: str) -> str:
     """The script with the output that its commands give now."""
-    session = Session()
+    driver = Driver()
     blocks = [block for block in text.strip().split("\n\n") if block.strip()]
-    return "\n\n".join(_run_block(session, block) for block in blocks) + "\n"
+    return "\n\n".join(_run_block(driver, block) for block in blocks) + "\n"
 
 
-def _run_block(session: "Session", block: str) -> str:
+def _run_block(driver: "Driver", block: str) -> str:
     given = block.strip("\n").split("\n----", 1)[0].split("\n")
-    printed = [line for command in given if not command.startswith("#") for line in session.run(command)]
+    printed = [line for command in given if not command.startswith("#") for line in driver.run(command)]
     return "\n".join([*given, "----", *printed])
 
 
-class Session:
+class Driver:
     """One state, driven by the lines of a script through the bytes of log entries."""
 
     def __init__(self) -> None:
@@ -120,6 +138,31 @@ def _command(word: str, words: list[str], options: Options) -> Command:
             return CoordinatesUpdate((place,))
         case "autopilot":
             return AutopilotSet(Autopilot(max_trailing_logs=int(words[0])), cas)
+    return _session_command(word, words, options)
+
+
+def _session_command(word: str, words: list[str], options: Options) -> Command:
+    flags = int(options.get("flags", "0"))
+    match word:
+        case "session":
+            checks = tuple(filter(None, options.get("checks", "").split(",")))
+            behavior: Behavior = "delete" if options.get("behavior") == "delete" else "release"
+            delay = int(options.get("delay", "0"))
+            record = Session(words[0], words[1], behavior=behavior, lock_delay_ns=delay, node_checks=checks)
+            return SessionCreate(record)
+        case "destroy":
+            return SessionDestroy(words[0])
+        case "keep":
+            return SessionsKeep()
+        case "expire":
+            return SessionExpire(words[0], int(words[1]))
+        case "lock":
+            return KVLock(words[0], words[1].encode(), flags, words[2])
+        case "unlock":
+            return KVUnlock(words[0], words[1].encode(), flags, words[2])
+        case "end-delays":
+            pairs = [pair.rsplit("@", 1) for pair in words]
+            return LockDelaysEnd(tuple((key, int(index)) for key, index in pairs))
     raise ValueError(f"unknown command: {word}")
 
 
@@ -178,6 +221,10 @@ def _query(word: str, words: list[str], options: Options) -> Query[object] | Non
         "config-entries": cluster_queries.ConfigList(one),
         "coordinates": cluster_queries.AllCoordinates(),
         "autopilot-config": cluster_queries.AutopilotConfig(),
+        "session-info": queries.SessionById(one),
+        "sessions": queries.Sessions(),
+        "node-sessions": queries.NodeSessions(one),
+        "lock-delays": queries.LockDelays(),
     }
     return known.get(word)
 
@@ -208,7 +255,13 @@ def _line(item: object) -> str:
         case str():
             return item
         case KVEntry():
-            return f"{item.key} = {item.value.decode()} flags={item.flags} {_indexes(item)}"
+            lock = f" lock={item.lock_index}/{item.session or 'free'}" if item.lock_index else ""
+            return f"{item.key} = {item.value.decode()} flags={item.flags}{lock} {_indexes(item)}"
+        case Session():
+            leans = ",".join(item.check_ids()) or "-"
+            return f"session {item.id} of {item.node} checks={leans} {item.behavior} {_indexes(item)}"
+        case int():
+            return str(item)
         case Node():
             return f"node {item.name} {item.address} id={item.id or '-'} {_indexes(item)}"
         case Service():
@@ -230,7 +283,7 @@ def _line(item: object) -> str:
     raise TypeError(f"cannot show {type(item).__name__}")
 
 
-def _indexes(item: KVEntry | Node | Service | Check | ConfigEntry | Autopilot) -> str:
+def _indexes(item: KVEntry | Node | Service | Check | Session | ConfigEntry | Autopilot) -> str:
     return f"c{item.create_index} m{item.modify_index}"
 
 

@@ -21,10 +21,17 @@ from raftreg.commands import (
     Deregister,
     KVDelete,
     KVDeleteTree,
+    KVLock,
     KVSet,
+    KVUnlock,
+    LockDelaysEnd,
     Register,
     Rehome,
     Request,
+    SessionCreate,
+    SessionDestroy,
+    SessionExpire,
+    SessionsKeep,
     encode_batch,
     encode_request,
 )
@@ -37,6 +44,7 @@ from raftreg.model import (
     Node,
     Probe,
     Service,
+    Session,
     Weights,
 )
 from raftreg.state import Query, cluster_queries, queries
@@ -48,6 +56,7 @@ NAMES = ("web", "Web", "db")
 IDS = ("web", "s1")
 CHECK_IDS = ("c1", "c2", "serfHealth")
 STATUSES = ("passing", "warning", "critical")
+SESSIONS = ("s-1", "s-2", "s-3")
 
 keys, nodes, names, ids = (st.sampled_from(values) for values in (KEYS, NODES, NAMES, IDS))
 check_ids, statuses = st.sampled_from(CHECK_IDS), st.sampled_from(STATUSES)
@@ -163,7 +172,35 @@ restore_steps: st.SearchStrategy[Command] = st.one_of(
     st.builds(RestoreCommit, st.just("r"), st.just("")),
     st.builds(RestoreAbandon, st.just("r")),
 )
-commands = kv_commands | catalog_commands | cluster_commands
+session_ids = st.sampled_from(SESSIONS)
+session_records = st.builds(
+    Session,
+    session_ids,
+    nodes,
+    behavior=st.sampled_from(("release", "release", "delete")),
+    lock_delay_ns=st.sampled_from((0, 0, 5, 2**62, -1)),
+    checks=st.sampled_from((None, (), ("c1",), ("c1", "c2"))),
+    node_checks=st.sampled_from(((), ("serfHealth",), ("c1",))),
+    service_checks=st.sampled_from((None, ("c2",))),
+)
+# Sessions need their node and checks: most that are made here get one that is there.
+easy_sessions = st.builds(
+    Session, session_ids, st.sampled_from(("n1", "N1")), lock_delay_ns=st.sampled_from((0, 5))
+)
+values = st.sampled_from((b"", b"x"))
+session_commands: st.SearchStrategy[Command] = st.one_of(
+    st.builds(SessionCreate, session_records),
+    st.builds(SessionCreate, easy_sessions),
+    st.builds(SessionCreate, easy_sessions),
+    st.builds(SessionDestroy, session_ids),
+    st.builds(SessionsKeep),
+    st.builds(SessionExpire, session_ids, st.integers(0, 12)),
+    st.builds(KVLock, keys, values, st.sampled_from((0, 1)), session_ids),
+    st.builds(KVLock, keys, values, st.just(0), session_ids),
+    st.builds(KVUnlock, keys, values, st.sampled_from((0, 1)), session_ids),
+    st.builds(LockDelaysEnd, st.lists(st.tuples(keys, st.integers(0, 20)), max_size=3).map(tuple)),
+)
+commands = kv_commands | catalog_commands | cluster_commands | session_commands
 
 
 def requests_of(commands: st.SearchStrategy[Command]) -> st.SearchStrategy[Request]:
@@ -201,4 +238,7 @@ def all_queries() -> list[Query[object]]:
     asked += [cluster_queries.NodeCoordinates(node) for node in NODES]
     asked += [queries.ServicesById(service_id) for service_id in IDS]
     asked += [queries.ChecksById(check_id) for check_id in CHECK_IDS]
+    asked += [queries.SessionById(session_id) for session_id in (*SESSIONS, "none")]
+    asked += [queries.Sessions(), queries.LockDelays()]
+    asked += [queries.NodeSessions(node) for node in (*NODES, "none")]
     return asked

@@ -8,6 +8,7 @@ from raftreg.state import Found, Query, State, Topic, queries
 from tests.state.strategies import all_queries, commands, entry, requests_of
 
 QUERIES = all_queries()
+OF_THE_TABLE_IF_ABSENT = (queries.KVGet, queries.KVList, queries.KVKeys, queries.SessionById)
 Answers = dict[Query[object], Found[object]]
 
 
@@ -50,14 +51,14 @@ def test_every_changed_answer_is_notified(sequence: list[Command]) -> None:
 
 @given(st.lists(commands, min_size=12, max_size=40))
 def test_index_moves_only_when_notified(sequence: list[Command]) -> None:
-    """An index that moved was notified, except that of an absent key or prefix, which is the table's."""
+    """An index that moved was notified, except that of an absent key, prefix or session, which is the table's."""
     state = State()
     before = answers(state)
     for number, command in enumerate(sequence):
         topics = applied(state, number, command)
         after = answers(state)
         for query, new in after.items():
-            absent = isinstance(query, queries.KVGet | queries.KVList | queries.KVKeys) and not new.value
+            absent = isinstance(query, OF_THE_TABLE_IF_ABSENT) and not new.value
             if before[query].index != new.index and not absent:
                 assert notified(query, topics), query
         before = after

@@ -159,7 +159,7 @@ def test_too_many_writes_meanwhile_refuse_the_restore() -> None:
     state = State()
     begin, *rest = restore_commands(small_state().dump())
     apply_all(state, [begin])
-    state.index += RESERVE
+    state.index += 2 * RESERVE
     results = apply_all(state, rest)
     assert isinstance(results[-1], Failed)
     assert "try again" in results[-1].text

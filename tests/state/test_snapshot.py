@@ -8,8 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftreg import codec
-from raftreg.commands import Failed, KVSet, Ok, Register, Request, decode_batch, encode_batch, encode_request
-from raftreg.model import Check, Node, Service
+from raftreg.commands import (
+    Failed,
+    KVLock,
+    KVSet,
+    Ok,
+    Register,
+    Request,
+    SessionCreate,
+    SessionDestroy,
+    decode_batch,
+    encode_batch,
+    encode_request,
+)
+from raftreg.model import Check, Node, Service, Session
 from raftreg.state import State, queries
 from raftreg.state.machine import FORGOTTEN
 from raftreg.state.snapshot import BYTES_PER_SLICE, ROWS_PER_SLICE
@@ -23,6 +35,10 @@ def small_state() -> State:
     checks = (Check("n", "c", "c", service_id="web"),)
     service = Service("n", "web", "web", ("x",), extra={"Kind": "typical", "Proxy": {"a": [1, 2.5, None]}})
     state.apply(Request(b"2", 0, Register("n", Node("n", "id", "10.0.0.1"), service, checks)))
+    for session in (Session("s1", "n", lock_delay_ns=5), Session("s2", "n", "name", "delete", "10s", 10.0)):
+        state.apply(Request(b"c" + session.id.encode(), 0, SessionCreate(session)))
+        state.apply(Request(b"l" + session.id.encode(), 0, KVLock(session.id, b"x", 0, session.id)))
+    state.apply(Request(b"3", 0, SessionDestroy("s1")))
     return state
 
 
@@ -70,15 +86,21 @@ def test_dump_of_another_version_is_refused() -> None:
         State().load(bytes((codec.VERSION + 1,)) + SMALL[1:])
 
 
-def test_dump_that_contradicts_itself_is_refused() -> None:
-    """A service on a node that is not there is refused."""
+@pytest.mark.parametrize(
+    ("section", "text"),
+    [(2, "names a node that is not there"), (15, "locked by a session that is not there")],
+    ids=["node", "session"],
+)
+def test_dump_that_contradicts_itself_is_refused(section: int, text: str) -> None:
+    """A service on a node that is not there is refused, and a key that a session holds that is not there."""
     unpacker = msgpack.Unpacker()
     unpacker.feed(SMALL[1:])
-    parts = list(unpacker)
-    kept = [part for part in parts if part[0] != 2]
-    kept[-1] = [-1, parts[-1][1] - 1]
-    data = SMALL[:1] + b"".join(msgpack.packb(part) for part in kept)
-    with pytest.raises(ValueError, match="names a node that is not there"):
+    header, *parts = unpacker
+    kept = [part for part in parts if part[0] != section]
+    (left_out,) = (rows for number, rows in parts if number == section)
+    kept[-1] = [-1, parts[-1][1] - len(left_out)]
+    data = SMALL[:1] + b"".join(msgpack.packb(part) for part in (header, *kept))
+    with pytest.raises(ValueError, match=text):
         State().load(data)
 
 
