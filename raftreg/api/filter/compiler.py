@@ -11,7 +11,7 @@ even where there is nothing to filter. What a selector finds decides as follows:
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from raftreg.api.filter.regex import Pattern, PatternError
+from raftreg.regex import Pattern, PatternError
 from raftreg.api.filter.schema import Kind, ListOf, MapOf, Operator, Scalar, Struct, operators_of, subfield
 from raftreg.api.filter.syntax import And, Expression, FilterError, Match, Not, Or, parse
 

@@ -1,4 +1,4 @@
-"""The syntax of RE2, as far as it decides whether a text matches: groups do not capture, lazy is as greedy.
+"""The syntax of RE2: a pattern as text into its tree.
 
 Not here: Unicode scripts by name (general categories such as `\\pL` are). Backreferences and look-around do not
 exist in RE2.
@@ -7,14 +7,15 @@ exist in RE2.
 from dataclasses import dataclass
 from typing import Final
 
-from raftreg.api.filter.regex_classes import PERL, POSIX, Accepts, category, negated_of
-from raftreg.api.filter.regex_tree import (
+from raftreg.regex.classes import PERL, POSIX, Accepts, category, negated_of
+from raftreg.regex.tree import (
     ASSERTIONS,
     LINE_END,
     LINE_START,
     Alternation,
     Characters,
     Concatenation,
+    Group,
     PatternError,
     Repeat,
     Tree,
@@ -30,6 +31,7 @@ class _Flags:
     fold_case: bool = False
     multi_line: bool = False
     dot_all: bool = False
+    ungreedy: bool = False
 
 
 _CONTROLS = {"a": "\a", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
@@ -52,6 +54,7 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
+        self.groups = 0
 
     def error(self, what: str, start: int) -> PatternError:
         return PatternError(f"error parsing regexp: {what}: `{self.text[start : self.at] or self.text}`")
@@ -84,29 +87,29 @@ class _Parser:
                 parts.extend(_literal(character, flags) for character in quoted)
                 self.at = end + 2 if end >= 0 else len(self.text)
                 if quoted:
-                    parts.append(self.repeated(parts.pop(), start))
+                    parts.append(self.repeated(parts.pop(), start, flags))
                 continue
             if self.peek() == "(":
                 item, flags = self.group(flags, depth)
             else:
                 item = self.atom(flags)
             if item is not None:
-                parts.append(self.repeated(item, start))
+                parts.append(self.repeated(item, start, flags))
         return Concatenation(tuple(parts)), flags
 
-    def repeated(self, item: Tree, start: int) -> Tree:
+    def repeated(self, item: Tree, start: int, flags: _Flags) -> Tree:
         """`item` with the repetition that follows it, if any."""
         bounds = self.bounds()
         if bounds is None:
             return item
-        self.take("?")
+        lazy = self.take("?") != flags.ungreedy
         least, most = bounds
         if least > _REPEAT_MAX or (most is not None and (most > _REPEAT_MAX or most < least)):
             raise self.error("invalid repeat count", start)
         operator = self.at
         if self.bounds() is not None:
             raise self.error("invalid nested repetition operator", operator - 1)
-        return Repeat(item, least, most)
+        return Repeat(item, least, most, lazy)
 
     def bounds(self) -> tuple[int, int | None] | None:
         """`*`, `+`, `?` or `{n,m}` as numbers; braces that are no repetition stand for themselves."""
@@ -129,12 +132,16 @@ class _Parser:
         if depth >= _NESTING_MAX:
             raise self.error("expression nests too deeply", start)
         inner = flags
-        if self.take("?"):
+        number = 0  # of a group that captures
+        if not self.take("?"):
+            number = self.next_group()
+        else:
             if self.take("P<"):
                 end = self.text.find(">", self.at)
                 if end < 0 or not self.text[self.at : end].isidentifier():
                     raise self.error("invalid named capture", start)
                 self.at = end + 1
+                number = self.next_group()
             else:
                 inner = self.flags(flags, start)
                 if self.take(")"):
@@ -143,11 +150,16 @@ class _Parser:
         tree, _ = self.alternation(inner, depth + 1)
         if not self.take(")"):
             raise self.error("missing closing )", 0)
-        return tree, flags
+        return (Group(tree, number) if number else tree), flags
+
+    def next_group(self) -> int:
+        """Groups are numbered by their opening brackets."""
+        self.groups += 1
+        return self.groups
 
     def flags(self, flags: _Flags, start: int) -> _Flags:
         """The letters between `(?` and `:` or `)`."""
-        values = {"i": flags.fold_case, "m": flags.multi_line, "s": flags.dot_all, "U": False}
+        values = {"i": flags.fold_case, "m": flags.multi_line, "s": flags.dot_all, "U": flags.ungreedy}
         setting = True
         while self.peek() not in ("", ":", ")"):
             letter = self.peek()
@@ -160,7 +172,7 @@ class _Parser:
                 raise self.error("invalid or unsupported Perl syntax", start)
         if not self.peek():
             raise self.error("missing closing )", 0)
-        return _Flags(values["i"], values["m"], values["s"])
+        return _Flags(values["i"], values["m"], values["s"], values["U"])
 
     def atom(self, flags: _Flags) -> Tree:
         """One character, class or assertion."""

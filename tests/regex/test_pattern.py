@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftreg.api.filter.regex import Pattern, PatternError
+from raftreg.regex import Pattern, PatternError
 
 SAMPLES = [
     "",

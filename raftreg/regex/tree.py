@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from raftreg.api.filter.regex_classes import Accepts, boundary
+from raftreg.regex.classes import Accepts, boundary
 
 
 class PatternError(ValueError):
@@ -40,14 +40,23 @@ class Alternation:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """`inner` at least `least` and at most `most` times (None: without bound)."""
+    """`inner` at least `least` and at most `most` times (None: without bound); `lazy`: rather fewer than more."""
 
     inner: "Tree"
     least: int
     most: int | None
+    lazy: bool = False
 
 
-Tree = Characters | Assertion | Concatenation | Alternation | Repeat
+@dataclass(frozen=True, slots=True)
+class Group:
+    """`inner`, and what it matched is told under `number` (from 1)."""
+
+    inner: "Tree"
+    number: int
+
+
+Tree = Characters | Assertion | Concatenation | Alternation | Repeat | Group
 
 ASSERTIONS: dict[str, Assertion] = {
     "A": Assertion(lambda before, after: before == ""),

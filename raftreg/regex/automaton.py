@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from raftreg.api.filter.regex_syntax import parse_pattern
-from raftreg.api.filter.regex_tree import (
+from raftreg.regex.syntax import parse_pattern
+from raftreg.regex.tree import (
     Alternation,
     Assertion,
     Characters,
     Concatenation,
+    Group,
     PatternError,
     Repeat,
     Tree,
@@ -118,6 +119,8 @@ class Pattern:
                 return following
             case Alternation(branches):
                 return self._add(_State(out=[self._build(branch, following) for branch in branches]))
+            case Group(inner):
+                return self._build(inner, following)
             case Repeat():
                 return self._build_repeat(tree, following)
 
