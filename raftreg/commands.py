@@ -32,6 +32,7 @@ from raftreg.codec import (
     unsigned,
 )
 from raftreg.model import Check, KVEntry, Node, Probe, Service, Session, Weights
+from raftreg.query_commands import QUERY_SHAPES, QueryCommand
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +203,7 @@ Command = (
     | SessionsKeep
     | SessionExpire
     | LockDelaysEnd
+    | QueryCommand
 )
 
 
@@ -298,6 +300,7 @@ _COMMANDS: tuple[Shape[Any], ...] = (
     Shape(SessionsKeep),
     Shape(SessionExpire, session=text, keeper=unsigned),
     Shape(LockDelaysEnd, delays=many(pair(text, unsigned))),
+    *QUERY_SHAPES,
 )
 _COMMAND_NUMBER = {shape.kind: number for number, shape in enumerate(_COMMANDS)}
 

@@ -193,3 +193,49 @@ class Session:
     def check_ids(self) -> tuple[str, ...]:
         """The checks that it depends on, in the order in which they are looked up."""
         return (*(self.checks or ()), *self.node_checks, *(self.service_checks or ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """How a prepared query with type name_prefix_match is made from the name that it was looked up by."""
+
+    type: str = ""  # "" or name_prefix_match
+    regexp: str = ""
+    remove_empty_tags: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceQuery:
+    """Which instances a prepared query finds. None means that it was not given: answers tell null from empty.
+
+    `tags` with a leading ! are those an instance must not have. The datacenters are kept for clients and never asked.
+    """
+
+    service: str
+    only_passing: bool = False
+    ignore_check_ids: tuple[str, ...] | None = None
+    near: str = ""
+    tags: tuple[str, ...] | None = None
+    node_meta: Mapping[str, str] | None = None
+    service_meta: Mapping[str, str] | None = None
+    connect: bool = False
+    failover_nearest: int = 0
+    failover_datacenters: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedQuery:
+    """A question about a service under a name or an id, to be asked over HTTP or DNS. Names compare without case.
+
+    One with a session goes when that ends. `dns_ttl` is a duration as the client wrote it, or "".
+    """
+
+    id: str  # a UUID
+    name: str
+    service: ServiceQuery
+    session: str = ""
+    token: str = ""
+    template: Template = field(default_factory=Template)
+    dns_ttl: str = ""
+    create_index: int = 0
+    modify_index: int = 0

@@ -28,7 +28,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"watch"}),
     frozenset({"state", "consensus"}),
     frozenset({"commands"}),
-    frozenset({"cluster_commands"}),
+    frozenset({"cluster_commands", "query_commands"}),
     frozenset({"codec", "checkers"}),
     frozenset({"model"}),
     frozenset(
@@ -43,6 +43,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "metrics",
             "settings",
             "ports",
+            "regex",
         }
     ),
 )

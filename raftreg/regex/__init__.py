@@ -6,7 +6,8 @@ What is guaranteed
     * `Pattern.search` tells whether a text matches; `Captures.search` also what its groups matched, with the choices of
       Perl: the leftmost match, earlier branches first, greedy unless `?` or `(?U)` says lazy.
 What is not
-    * Unicode scripts by name (general categories such as `\\pL` are there). RE2 has no backreferences and no look-around.
+    * Unicode scripts by name (general categories such as `\\pL` are there). RE2 itself has neither backreferences nor
+      look-around.
 
 One data flow: text -> tree (`syntax`) -> program (`automaton`, `captures`) -> simulated over the text.
 Spec: https://github.com/google/re2/wiki/Syntax. Thompson, "Regular Expression Search Algorithm" (1968); Cox, "Regular

@@ -18,6 +18,7 @@ COORDINATES: Topic = ("coordinates", "")
 AUTOPILOT: Topic = ("autopilot", "")
 SESSIONS: Topic = ("sessions", "")
 LOCK_DELAYS: Topic = ("lock-delays", "")
+PREPARED: Topic = ("prepared", "")
 
 
 def fold(name: str) -> str:

@@ -13,13 +13,25 @@ import msgpack
 from raftreg import codec
 from raftreg.codec import Shape, raw, text, unsigned
 from raftreg.commands import result_from_row
-from raftreg.model import Autopilot, Check, ConfigEntry, Coordinate, Event, KVEntry, Node, Service, Session
+from raftreg.model import (
+    Autopilot,
+    Check,
+    ConfigEntry,
+    Coordinate,
+    Event,
+    KVEntry,
+    Node,
+    PreparedQuery,
+    Service,
+    Session,
+)
 from raftreg.state.autopilot import AutopilotTable
 from raftreg.state.catalog import Catalog, Counters
 from raftreg.state.config_entries import ConfigEntries
 from raftreg.state.coordinates import Coordinates
 from raftreg.state.events import Events
 from raftreg.state.kv import KVTable
+from raftreg.state.prepared import PreparedTable
 from raftreg.state.results import Results
 from raftreg.state.sessions import LockDelay, SessionTable
 from raftreg.state.snapshot import END
@@ -30,7 +42,7 @@ Rows = list[Any]
 Parse = Callable[[Rows], Iterable[Any]]
 
 # Those without a default are in every dump; the others came later.
-_COUNTERS = 16
+_COUNTERS = 17
 _COUNTERS_MIN = 9
 _EVENTS_FIRED = 9  # a count, where the others are indexes
 
@@ -116,6 +128,7 @@ def _parsers(lift: int | None) -> tuple[Parse, ...]:
         (lambda rows: map(_collected_row, rows)) if kept else _nothing,
         _records(codec.SHAPES[Session], lift),
         lambda rows: map(_delay, rows),
+        _records(codec.SHAPES[PreparedQuery], lift),
     )
 
 
@@ -123,11 +136,12 @@ def _tables(header: list[int], sections: list[list[Any]], limits: Limits, *, fir
     index, kv_changed, kv_floor, nodes, services, checks, node_floor, service_floor, results_floor = header[
         :9
     ]
-    _, events_changed, config_changed, coordinates_changed, *of_sessions = header[9:]
+    _, events_changed, config_changed, coordinates_changed, *of_sessions, prepared_changed = header[9:]
     entries, kv_gone, node_rows, service_rows, check_rows, node_indexes, nodes_gone = sections[:7]
     service_indexes, services_gone, results, events, config, coordinates, autopilot, collected = sections[
         7:15
     ]
+    *session_rows, prepared = sections[15:]
     tombstones_max = limits.tombstones_max
     kv = KVTable(Tombstones(tombstones_max, kv_floor, kv_gone), kv_changed, entries)
     catalog = Catalog(
@@ -139,7 +153,7 @@ def _tables(header: list[int], sections: list[list[Any]], limits: Limits, *, fir
     catalog.node_indexes.update(node_indexes)
     catalog.service_indexes.update(service_indexes)
     catalog.check_indexes()
-    sessions = _sessions(of_sessions, *sections[15:])
+    sessions = _sessions(of_sessions, *session_rows)
     if not kv.held.keys() <= sessions.sessions.keys():
         raise ValueError("a key is locked by a session that is not there")
     return Tables(
@@ -152,6 +166,7 @@ def _tables(header: list[int], sections: list[list[Any]], limits: Limits, *, fir
         config=ConfigEntries(config_changed, config),
         coordinates=Coordinates(coordinates_changed, coordinates),
         autopilot=AutopilotTable(autopilot[-1] if autopilot else None),
+        prepared=PreparedTable(prepared_changed, prepared),
         collected=_collected(collected),
     )
 
@@ -232,7 +247,7 @@ def _header_from(row: object) -> list[int]:
     if type(row) is not list or not _COUNTERS_MIN <= len(row) <= _COUNTERS:
         raise ValueError("no header")
     header = [unsigned(value) for value in row]
-    later = [0, 1, 1, 1, 1, 0, 1]  # as in an empty state
+    later = [0, 1, 1, 1, 1, 0, 1, 1]  # as in an empty state
     return header + later[len(header) - _COUNTERS_MIN :]
 
 

@@ -39,6 +39,7 @@ from raftreg.commands import (
     decode_request,
 )
 from raftreg.errors import Refused
+from raftreg.query_commands import QueryDelete, QueryPut
 from raftreg.state import loading, locks, registration, snapshot
 from raftreg.state.changes import EVERYTHING, Applied, Changes
 from raftreg.state.restore import RESERVE, Staged, check_current, staged_again
@@ -85,6 +86,7 @@ class State:
         self.config = tables.config
         self.coordinates = tables.coordinates
         self.autopilot = tables.autopilot
+        self.prepared = tables.prepared
 
     def apply(self, request: Request) -> Applied:
         """Apply one command under the next number. Total: what cannot be done gives a Failed result.
@@ -140,6 +142,10 @@ class State:
                 return self.coordinates.update(changes, command, self.catalog.hosts)
             case AutopilotSet():
                 return self.autopilot.set(changes, command)
+            case QueryPut():
+                return self.prepared.put(changes, command)
+            case QueryDelete():
+                return self.prepared.delete(changes, command)
             case RestoreBegin() | RestoreChunk() | RestoreCommit() | RestoreAbandon():
                 return self._restore(changes, command)
             case _:
@@ -244,5 +250,6 @@ class State:
             config=self.config,
             coordinates=self.coordinates,
             autopilot=self.autopilot,
+            prepared=self.prepared,
             collected=None if self.staged is None else self.staged.collected(),
         )

@@ -13,7 +13,18 @@ from typing import Any
 from raftreg import codec
 from raftreg.codec import Shape
 from raftreg.commands import result_row
-from raftreg.model import Autopilot, Check, ConfigEntry, Coordinate, Event, KVEntry, Node, Service, Session
+from raftreg.model import (
+    Autopilot,
+    Check,
+    ConfigEntry,
+    Coordinate,
+    Event,
+    KVEntry,
+    Node,
+    PreparedQuery,
+    Service,
+    Session,
+)
 from raftreg.state.tables import Collected, Tables
 
 ROWS_PER_SLICE = 256
@@ -29,6 +40,7 @@ _CONFIG_ENTRY: Shape[ConfigEntry] = codec.SHAPES[ConfigEntry]
 _COORDINATE: Shape[Coordinate] = codec.SHAPES[Coordinate]
 _AUTOPILOT: Shape[Autopilot] = codec.SHAPES[Autopilot]
 _SESSION: Shape[Session] = codec.SHAPES[Session]
+_PREPARED: Shape[PreparedQuery] = codec.SHAPES[PreparedQuery]
 
 
 def freeze(tables: Tables) -> Callable[[], bytes]:
@@ -49,6 +61,7 @@ def freeze(tables: Tables) -> Callable[[], bytes]:
     results = tables.results.copy()
     of_the_cluster = _cluster_sections(tables)
     of_sessions = _session_sections(tables)
+    prepared = map(_PREPARED.row, tables.prepared.ordered())
 
     def encode() -> bytes:
         hosts.sort(key=lambda host: host[0])
@@ -66,6 +79,7 @@ def freeze(tables: Tables) -> Callable[[], bytes]:
             ((request_id, *result_row(result)) for request_id, result in results.items()),
             *of_the_cluster,
             *of_sessions,
+            prepared,
         ]
         return b"".join(_parts(header, sections))
 
@@ -125,6 +139,7 @@ def _header(tables: Tables) -> tuple[int, ...]:
         tables.sessions.changed,
         tables.sessions.keeper,
         tables.sessions.delays_changed,
+        tables.prepared.changed,
     )
 
 

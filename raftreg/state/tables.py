@@ -8,6 +8,7 @@ from raftreg.state.config_entries import ConfigEntries
 from raftreg.state.coordinates import Coordinates
 from raftreg.state.events import Events
 from raftreg.state.kv import KVTable
+from raftreg.state.prepared import PreparedTable
 from raftreg.state.results import Results
 from raftreg.state.sessions import SessionTable
 from raftreg.state.tombstones import Tombstones
@@ -43,6 +44,7 @@ class Tables:
     config: ConfigEntries
     coordinates: Coordinates
     autopilot: AutopilotTable
+    prepared: PreparedTable
     collected: "Collected | None" = None
 
 
@@ -69,4 +71,5 @@ def empty(limits: Limits) -> Tables:
         config=ConfigEntries(),
         coordinates=Coordinates(),
         autopilot=AutopilotTable(),
+        prepared=PreparedTable(),
     )

@@ -49,10 +49,14 @@ from raftreg.model import (
     Event,
     KVEntry,
     Node,
+    PreparedQuery,
     Service,
+    ServiceQuery,
     Session,
+    Template,
 )
-from raftreg.state import Applied, Query, State, cluster_queries, queries
+from raftreg.query_commands import QueryDelete, QueryPut
+from raftreg.state import Applied, Query, State, cluster_queries, prepared_queries, queries
 
 Options = Mapping[str, str]
 
@@ -127,6 +131,10 @@ def _command(word: str, words: list[str], options: Options) -> Command:
             return CheckUpdate(words[0], words[1], words[2], options.get("output", ""), seen)
         case "rehome":
             return Rehome(words[0], words[1])
+        case "query-put":
+            return QueryPut(_prepared(words[0], options), "exists" in words)
+        case "query-delete":
+            return QueryDelete(words[0])
         case "fire":
             return FireEvent(Event(words[0], words[1], options.get("payload", "").encode()))
         case "config":
@@ -192,6 +200,14 @@ def _register(words: list[str], options: Options) -> Register:
     return Register(name, node, service, tuple(checks), "replace-checks" in words, "moves" in words, keep)
 
 
+def _prepared(query_id: str, options: Options) -> PreparedQuery:
+    """query-put ID [exists] service=NAME [name=NAME] [template=TYPE]"""
+    template = Template(options.get("template", ""))
+    return PreparedQuery(
+        query_id, options.get("name", ""), ServiceQuery(options["service"]), "", "", template
+    )
+
+
 def _pairs(options: Options) -> dict[str, str] | None:
     pairs = [pair.split(":", 1) for pair in filter(None, options.get("meta", "").split(","))]
     return dict(pairs) if pairs else None
@@ -225,6 +241,9 @@ def _query(word: str, words: list[str], options: Options) -> Query[object] | Non
         "sessions": queries.Sessions(),
         "node-sessions": queries.NodeSessions(one),
         "lock-delays": queries.LockDelays(),
+        "queries": prepared_queries.PreparedQueries(),
+        "query": prepared_queries.PreparedQueryById(one),
+        "query-for": prepared_queries.PreparedQueryFor(one),
     }
     return known.get(word)
 
@@ -278,12 +297,17 @@ def _line(item: object) -> str:
             return f"coordinate {item.node}/{item.segment or '-'} {item.vector}"
         case Autopilot():
             return f"autopilot trailing={item.max_trailing_logs} {_indexes(item)}"
+        case PreparedQuery():
+            kind = item.template.type or "query"
+            return f"{kind} {item.id} {item.name or '-'} of {item.service.service} {_indexes(item)}"
         case tuple():
             return " + ".join(_line(part) for part in item) or "no checks"
     raise TypeError(f"cannot show {type(item).__name__}")
 
 
-def _indexes(item: KVEntry | Node | Service | Check | Session | ConfigEntry | Autopilot) -> str:
+def _indexes(
+    item: KVEntry | Node | Service | Check | Session | ConfigEntry | Autopilot | PreparedQuery,
+) -> str:
     return f"c{item.create_index} m{item.modify_index}"
 
 

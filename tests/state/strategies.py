@@ -42,12 +42,16 @@ from raftreg.model import (
     Coordinate,
     Event,
     Node,
+    PreparedQuery,
     Probe,
     Service,
+    ServiceQuery,
     Session,
+    Template,
     Weights,
 )
-from raftreg.state import Query, cluster_queries, queries
+from raftreg.query_commands import QueryDelete, QueryPut
+from raftreg.state import Query, cluster_queries, prepared_queries, queries
 
 KEYS = ("a", "a/1", "a/2", "ab", "b/1", "ä", "\udcff", "")
 PREFIXES = ("", "a", "a/", "b", "z", "\udcff")
@@ -200,7 +204,20 @@ session_commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(KVUnlock, keys, values, st.sampled_from((0, 1)), session_ids),
     st.builds(LockDelaysEnd, st.lists(st.tuples(keys, st.integers(0, 20)), max_size=3).map(tuple)),
 )
-commands = kv_commands | catalog_commands | cluster_commands | session_commands
+QUERY_IDS = ("q1", "q2")
+QUERY_NAMES = ("", "find", "Find", "find-", "q1")
+prepared_records = st.builds(
+    PreparedQuery,
+    st.sampled_from(QUERY_IDS),
+    st.sampled_from(QUERY_NAMES),
+    st.builds(ServiceQuery, names, st.booleans(), tags=tags, node_meta=text_maps, failover_datacenters=tags),
+    template=st.builds(Template, st.sampled_from(("", "", "name_prefix_match"))),
+)
+prepared_commands: st.SearchStrategy[Command] = st.one_of(
+    st.builds(QueryPut, prepared_records, st.booleans()),
+    st.builds(QueryDelete, st.sampled_from(QUERY_IDS)),
+)
+commands = kv_commands | catalog_commands | cluster_commands | session_commands | prepared_commands
 
 
 def requests_of(commands: st.SearchStrategy[Command]) -> st.SearchStrategy[Request]:
@@ -236,6 +253,9 @@ def all_queries() -> list[Query[object]]:
     asked += [cluster_queries.ConfigList(""), cluster_queries.AllCoordinates()]
     asked += [cluster_queries.ConfigGet("service-defaults", name) for name in NAMES]
     asked += [cluster_queries.NodeCoordinates(node) for node in NODES]
+    asked += [prepared_queries.PreparedQueries()]
+    asked += [prepared_queries.PreparedQueryById(query_id) for query_id in QUERY_IDS]
+    asked += [prepared_queries.PreparedQueryFor(name) for name in (*QUERY_NAMES, "find-x", "none")]
     asked += [queries.ServicesById(service_id) for service_id in IDS]
     asked += [queries.ChecksById(check_id) for check_id in CHECK_IDS]
     asked += [queries.SessionById(session_id) for session_id in (*SESSIONS, "none")]

@@ -11,9 +11,9 @@ even where there is nothing to filter. What a selector finds decides as follows:
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from raftreg.regex import Pattern, PatternError
 from raftreg.api.filter.schema import Kind, ListOf, MapOf, Operator, Scalar, Struct, operators_of, subfield
 from raftreg.api.filter.syntax import And, Expression, FilterError, Match, Not, Or, parse
+from raftreg.regex import Pattern, PatternError
 
 Predicate = Callable[[object], bool]
 
