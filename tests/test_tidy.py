@@ -29,7 +29,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"state", "consensus"}),
     frozenset({"commands"}),
     frozenset({"cluster_commands", "query_commands"}),
-    frozenset({"codec", "checkers"}),
+    frozenset({"checkers", "codec", "instances", "templates"}),
     frozenset({"model"}),
     frozenset(
         {

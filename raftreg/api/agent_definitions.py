@@ -1,19 +1,15 @@
 """The bodies of agent requests: definitions of services and checks, their validation, and the records they become."""
 
 import ipaddress
-import re
 from typing import Final
 
 from raftreg.api.bodies import SERVICE_FIELDS, Body, is_any_address, service_extra, service_weights
 from raftreg.api.decode import BOOL, DURATION, INT, STRING, STRINGS, ListOf, MapOf, Object, Shape
+from raftreg.api.metadata import metadata_mistake
 from raftreg.errors import Refused
 from raftreg.model import Check, Probe, Service
 
 STATUSES: Final = frozenset({"passing", "warning", "critical"})
-_META_PAIRS_MAX: Final = 64
-_META_KEY_MAX: Final = 128
-_META_VALUE_MAX: Final = 512
-_META_KEY: Final = re.compile(r"[a-zA-Z0-9_-]+")
 _INTERVAL_S_MIN: Final = 1.0
 _DEREGISTER_S_MIN: Final = 60.0
 _SCRIPTS_DISABLED: Final = (
@@ -256,25 +252,9 @@ def _check_weights(given: Body | None) -> None:
 
 
 def _check_meta(meta: dict[str, str]) -> None:
-    if len(meta) > _META_PAIRS_MAX:
-        text = f"Node metadata cannot contain more than {_META_PAIRS_MAX} key/value pairs"
-        raise Refused(400, f"Invalid Service Meta: {text}")
-    for key, value in meta.items():
-        why = ""
-        if not key:
-            why = "Key cannot be blank"
-        elif not _META_KEY.fullmatch(key):
-            why = "Key contains invalid characters"
-        elif len(key) > _META_KEY_MAX:
-            why = f"Key is too long (limit: {_META_KEY_MAX} characters)"
-        elif key.startswith("consul-"):
-            why = "Key prefix 'consul-' is reserved for internal use"
-        elif len(value.encode("utf-8", "surrogateescape")) > _META_VALUE_MAX:
-            why = f"Value is too long (limit: {_META_VALUE_MAX} characters)"
-        if why:
-            raise Refused(
-                400, f"Invalid Service Meta: Couldn't load metadata pair ('{key}', '{value}'): {why}"
-            )
+    why = metadata_mistake(meta)
+    if why:
+        raise Refused(400, f"Invalid Service Meta: {why}")
 
 
 def _tagged_addresses(given: Body | None, address: str, port: int) -> Body | None:

@@ -1,7 +1,7 @@
 """/v1/catalog: what is registered, by whichever way it came."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from raftreg.api import selectors
@@ -14,8 +14,9 @@ from raftreg.api.options import Options, check_datacenter, parse_options, read, 
 from raftreg.api.render import answer_response, json_response, written_response
 from raftreg.api.shapes import Json, flat_service_json, node_json, service_json
 from raftreg.errors import Refused
-from raftreg.model import Node, Service
-from raftreg.state import Found, State, Topic
+from raftreg.instances import has_pairs, has_tags
+from raftreg.model import Node
+from raftreg.state.connect import ConnectNodes
 from raftreg.state.queries import Nodes, NodeServices, ServiceNodes, ServiceTags
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ async def get_nodes(context: ApiContext, request: Request) -> Response:
     answer = await read(context, options, Nodes())
 
     def shape() -> object:
-        nodes = (node for node in answer.value if has_meta(node, meta))
+        nodes = (node for node in answer.value if has_pairs(node.meta, meta))
         return select(wanted, [node_json(node, context.datacenter) for node in nodes])
 
     return answer_response(options, answer, shape, variant=meta)
@@ -82,7 +83,7 @@ async def get_connect(context: ApiContext, request: Request) -> Response:
 
 
 async def _service_list(
-    context: ApiContext, request: Request, options: Options, query: "ServiceNodes | ConnectNodes"
+    context: ApiContext, request: Request, options: Options, query: ServiceNodes | ConnectNodes
 ) -> Response:
     wanted = row_filter(context, options, selectors.FLAT_SERVICE)
     tags, meta = wanted_tags(request), node_meta(request)
@@ -92,7 +93,7 @@ async def _service_list(
         rows = [
             flat_service_json(node, service, context.datacenter)
             for node, service in answer.value
-            if has_tags(service, tags) and has_meta(node, meta)
+            if has_tags(service, tags) and has_pairs(node.meta, meta)
         ]
         return select(wanted, rows)
 
@@ -136,34 +137,6 @@ async def _node(
     return answer_response(options, answer, whole, variant=request.path)
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectNodes:
-    """Query: the proxies whose destination is `name`, and the instances of it that speak Connect themselves."""
-
-    name: str
-
-    def topics(self) -> tuple[Topic, ...]:
-        """Any service may become a proxy of any other."""
-        return (("services", ""), ("nodes", ""))
-
-    def run(self, state: State) -> Found[tuple[tuple[Node, Service], ...]]:
-        """Instances by node and id."""
-        names = ServiceTags(()).run(state)
-        rows: list[tuple[Node, Service]] = []
-        for name in names.value:
-            rows.extend(row for row in ServiceNodes(name).run(state).value if self._is_meant(row[1]))
-        return Found(max(names.index, Nodes().run(state).index), tuple(rows))
-
-    def _is_meant(self, service: Service) -> bool:
-        extra = service.extra or {}
-        connect, proxy = extra.get("Connect"), extra.get("Proxy")
-        if service.name.lower() == self.name.lower() and isinstance(connect, dict) and connect.get("Native"):
-            return True
-        if extra.get("Kind") != "connect-proxy" or not isinstance(proxy, dict):
-            return False
-        return str(proxy.get("DestinationServiceName", "")).lower() == self.name.lower()
-
-
 def required(request: Request, what: str) -> str:
     """The open end of the path. Refused (400) if it is empty."""
     if not request.rest:
@@ -191,22 +164,6 @@ def node_meta(request: Request) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(pairs.items()))
 
 
-def has_meta(node: Node, wanted: Sequence[tuple[str, str]]) -> bool:
-    """Whether the node's metadata has all that is wanted."""
-    if not wanted:
-        return True
-    meta = node.meta or {}
-    return all(meta.get(key) == value for key, value in wanted)
-
-
 def wanted_tags(request: Request) -> tuple[str, ...]:
     """The tags that an instance must have, in lower case."""
     return tuple(sorted(tag.lower() for tag in request.query.get_all("tag")))
-
-
-def has_tags(service: Service, wanted: Sequence[str]) -> bool:
-    """Whether the instance has every wanted tag, without regard to case."""
-    if not wanted:
-        return True
-    tags = {tag.lower() for tag in service.tags or ()}
-    return tags.issuperset(wanted)

@@ -25,9 +25,16 @@ class Router:
     def __init__(self, routes: Iterable[Route]) -> None:
         self._exact: dict[str, Route] = {}
         self._below: dict[str, Route] = {}
+        self._ends: dict[
+            str, list[tuple[str, Route]]
+        ] = {}  # what follows an open end, by what stands before it
         for route in routes:
-            prefix, brace, _ = route.path.partition("{")
-            (self._below if brace else self._exact)[prefix] = route
+            prefix, brace, rest = route.path.partition("{")
+            end = rest.partition("}")[2]
+            if end:
+                self._ends.setdefault(prefix, []).append((end, route))
+            else:
+                (self._below if brace else self._exact)[prefix] = route
         self._depth_max = max((prefix.count("/") for prefix in self._below), default=0)
 
     def find(self, path: str) -> tuple[Route, str] | None:
@@ -40,11 +47,18 @@ class Router:
         for _ in range(self._depth_max):
             route = self._below.get(path[:end])
             if route is not None:
-                found = route, path[end:]
+                found = self._with_end(path[:end], path[end:]) or (route, path[end:])
             end = path.find("/", end) + 1
             if end == 0:
                 break
         return found
+
+    def _with_end(self, prefix: str, rest: str) -> tuple[Route, str] | None:
+        """The route whose fixed end is that of the path, or None; what is open may be nothing at all."""
+        for end, route in self._ends.get(prefix, ()):
+            if rest.endswith(end) or rest == end[1:]:
+                return route, rest.removesuffix(end[1:]).removesuffix("/")
+        return None
 
     def redirect(self, path: str) -> str | None:
         """The path to which a client that asked for `path` is sent, or None if it may stay."""
@@ -111,7 +125,7 @@ def _without_handler(request: Request, route: Route) -> Response:
     if request.method == "OPTIONS":
         return Response(200, {"Allow": allow})
     response = text_response(405, f"method {request.method} not allowed")
-    response.headers["Allow"] = allow
+    response.headers["Allow"] = allow if route.allows_options else ",".join(route.methods)
     return response
 
 

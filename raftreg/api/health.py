@@ -1,18 +1,10 @@
 """/v1/health: checks, and instances with the checks that decide about them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import TypeVar
 
 from raftreg.api import selectors
-from raftreg.api.catalog import (
-    ConnectNodes,
-    has_meta,
-    has_tags,
-    node_meta,
-    required,
-    row_filter,
-    select,
-    wanted_tags,
-)
+from raftreg.api.catalog import node_meta, required, row_filter, select, wanted_tags
 from raftreg.api.context import ApiContext
 from raftreg.api.http import Request, Response
 from raftreg.api.options import Options, parse_options, read
@@ -20,13 +12,16 @@ from raftreg.api.parameters import parse_bool
 from raftreg.api.render import answer_response
 from raftreg.api.shapes import check_json, health_json
 from raftreg.errors import Refused
-from raftreg.model import Check, Node, Service
+from raftreg.instances import Instance, has_pairs, has_tags, is_passing
+from raftreg.model import Check, Node
 from raftreg.registry import Answer
-from raftreg.state import Found, Query, State, Topic
+from raftreg.state import Query
+from raftreg.state.connect import ConnectHealth
 from raftreg.state.queries import NodeChecks, ServiceChecks, ServiceHealth, StateChecks
 
 CheckRows = tuple[tuple[Node, Check], ...]
-HealthRows = tuple[tuple[Node, Service, tuple[Check, ...]], ...]
+HealthRows = tuple[Instance, ...]
+T = TypeVar("T")
 
 
 async def get_node(context: ApiContext, request: Request) -> Response:
@@ -55,7 +50,9 @@ async def _checks(
     answer: Answer[CheckRows] = await read(context, options, query)
 
     def shape() -> object:
-        return select(wanted, [check_json(check) for node, check in answer.value if has_meta(node, meta)])
+        return select(
+            wanted, [check_json(check) for node, check in answer.value if has_pairs(node.meta, meta)]
+        )
 
     return answer_response(options, answer, shape, variant=meta)
 
@@ -78,15 +75,13 @@ async def _instances(
     wanted = row_filter(context, options, selectors.HEALTH)
     passing = _parse_passing(request)
     tags, meta = wanted_tags(request), node_meta(request)
-    answer, headers = await _read_cached(context, options, query)
+    answer, headers = await read_cached(context, options, query)
 
     def shape() -> object:
         rows = [
             health_json(node, service, checks, context.datacenter)
             for node, service, checks in answer.value
-            if has_tags(service, tags)
-            and has_meta(node, meta)
-            and (not passing or all(check.status == "passing" for check in checks))
+            if has_tags(service, tags) and has_pairs(node.meta, meta) and (not passing or is_passing(checks))
         ]
         return select(wanted, rows)
 
@@ -95,9 +90,9 @@ async def _instances(
     return response
 
 
-async def _read_cached(
-    context: ApiContext, options: Options, query: Query[HealthRows]
-) -> tuple[Answer[HealthRows], dict[str, str]]:
+async def read_cached(
+    context: ApiContext, options: Options, query: Query[T]
+) -> tuple[Answer[T], dict[str, str]]:
     """Read, with `?cached` from the local copy once the same was asked before; and the headers that tell."""
     if not options.cached:
         return await read(context, options, query), {}
@@ -117,24 +112,3 @@ def _parse_passing(request: Request) -> bool:
     if passing is None:
         raise Refused(400, "Invalid value for ?passing")
     return passing
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectHealth:
-    """Query: as ConnectNodes, each instance with its node's checks and its own."""
-
-    name: str
-
-    def topics(self) -> tuple[Topic, ...]:
-        """Any service may become a proxy, and any check decide about it."""
-        return (*ConnectNodes(self.name).topics(), ("checks", ""))
-
-    def run(self, state: State) -> Found[HealthRows]:
-        """Instances by node and id."""
-        found = ConnectNodes(self.name).run(state)
-        meant = {(node.name, service.id) for node, service in found.value}
-        rows: list[tuple[Node, Service, tuple[Check, ...]]] = []
-        for name in sorted({service.name for _, service in found.value}):
-            health = ServiceHealth(name).run(state).value
-            rows.extend(row for row in health if (row[0].name, row[1].id) in meant)
-        return Found(max(found.index, StateChecks("").run(state).index), tuple(rows))

@@ -1,8 +1,9 @@
 """The whole surface of the HTTP API, one path a line.
 
 A path that ends in `{name...}` stands for everything below it, slashes included and nothing at all as well; the
-handler finds it decoded in `request.rest`. The longest such path that fits wins, an exact path wins over all. The
-order of the methods is the order in which the Allow header names them.
+handler finds it decoded in `request.rest`. Something fixed may follow the open end (`{id...}/execute`). The longest
+such path that fits wins, an exact path wins over all. The order of the methods is the order in which the Allow header
+names them.
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from raftreg.api import (
     cluster_status,
     health,
     kv,
+    prepared,
     status,
 )
 from raftreg.api.context import Handler
@@ -32,13 +34,14 @@ class Route:
     """One path and what answers it.
 
     `failed_reads_carry_index`: a 500 to a GET has the X-Consul-* headers nevertheless, as Consul does for all
-    indexed endpoints but those of kv. `body_max` in bytes; `body_setting` is what the refusal of a larger body
-    points to.
+    indexed endpoints but those of kv. `allows_options`: the Allow header of a 405 names OPTIONS. `body_max` in bytes;
+    `body_setting` is what the refusal of a larger body points to.
     """
 
     path: str
     methods: Mapping[str, Handler]
     failed_reads_carry_index: bool = False
+    allows_options: bool = True
     body_max: int = BODY_MAX
     body_setting: str = BODY_SETTING
 
@@ -92,6 +95,25 @@ ROUTES: tuple[Route, ...] = (
     Route("/v1/health/state/{state...}", {"GET": health.get_state}, failed_reads_carry_index=True),
     Route("/v1/health/service/{name...}", {"GET": health.get_service}, failed_reads_carry_index=True),
     Route("/v1/health/connect/{name...}", {"GET": health.get_connect}, failed_reads_carry_index=True),
+    Route("/v1/query", {"GET": prepared.get_list, "POST": prepared.create}, failed_reads_carry_index=True),
+    Route(
+        "/v1/query/{id...}",
+        {"GET": prepared.get_one, "PUT": prepared.put, "DELETE": prepared.delete},
+        failed_reads_carry_index=True,
+        allows_options=False,
+    ),
+    Route(
+        "/v1/query/{id...}/execute",
+        {"GET": prepared.execute},
+        failed_reads_carry_index=True,
+        allows_options=False,
+    ),
+    Route(
+        "/v1/query/{id...}/explain",
+        {"GET": prepared.explain},
+        failed_reads_carry_index=True,
+        allows_options=False,
+    ),
     Route(
         "/v1/kv/{key...}",
         {"GET": kv.get_key, "PUT": kv.put_key, "DELETE": kv.delete_key},

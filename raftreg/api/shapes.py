@@ -6,7 +6,8 @@ flat list; empty tags are always `[]`; an agent leaves out what it never decided
 
 from collections.abc import Mapping, Sequence
 
-from raftreg.model import Check, Node, Service, Weights
+from raftreg.instances import fair_weights
+from raftreg.model import Check, Node, PreparedQuery, Service, Weights
 
 Json = dict[str, object]
 
@@ -150,9 +151,45 @@ def agent_health_check_json(check: Check) -> Json:
 
 def weights_json(weights: Weights) -> Json:
     """DNS weights; what the registrar gave wrong counts as 1 and 1."""
-    if weights.passing < 1 or weights.warning < 0 or max(weights.passing, weights.warning) > 65535:
-        return {"Passing": 1, "Warning": 1}
-    return {"Passing": weights.passing, "Warning": weights.warning}
+    fair = fair_weights(weights)
+    return {"Passing": fair.passing, "Warning": fair.warning}
+
+
+def prepared_query_json(query: PreparedQuery) -> Json:
+    """A prepared query as it was given, every field spelled out."""
+    service, template = query.service, query.template
+    return {
+        "ID": query.id,
+        "Name": query.name,
+        "Session": query.session,
+        "Token": query.token,
+        "Template": {
+            "Type": template.type,
+            "Regexp": template.regexp,
+            "RemoveEmptyTags": template.remove_empty_tags,
+        },
+        "Service": {
+            "Service": service.service,
+            "Failover": {
+                "NearestN": service.failover_nearest,
+                "Datacenters": _list(service.failover_datacenters),
+            },
+            "OnlyPassing": service.only_passing,
+            "IgnoreCheckIDs": _list(service.ignore_check_ids),
+            "Near": service.near,
+            "Tags": _list(service.tags),
+            "NodeMeta": _copy(service.node_meta),
+            "ServiceMeta": _copy(service.service_meta),
+            "Connect": service.connect,
+        },
+        "DNS": {"TTL": query.dns_ttl},
+        "CreateIndex": query.create_index,
+        "ModifyIndex": query.modify_index,
+    }
+
+
+def _list(texts: Sequence[str] | None) -> list[str] | None:
+    return None if texts is None else list(texts)
 
 
 def _proxy_json(extra: Mapping[str, object]) -> Json:

@@ -1,12 +1,14 @@
 """The table of prepared queries: by id, and by the names under which they are looked up."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import replace
 
 from raftreg.errors import Refused
 from raftreg.model import PreparedQuery
 from raftreg.query_commands import QueryDelete, QueryPut
 from raftreg.state.changes import PREPARED, Changes, fold
+
+_UUID_LENGTH = 36
 
 
 class PreparedTable:
@@ -24,12 +26,13 @@ class PreparedTable:
         for query in queries:
             self._keep(query)
 
-    def put(self, changes: Changes, command: QueryPut) -> str:
-        """Create or replace a query, or raise Refused."""
+    def put(self, changes: Changes, command: QueryPut, sessions: Container[str] = ()) -> str:
+        """Create or replace a query, or raise Refused. `sessions` are the ids of those that live."""
         query = command.query
         old = self.queries.get(query.id)
         if command.exists and old is None:
             raise Refused(500, f"Cannot modify non-existent prepared query: '{query.id}'")
+        _refuse_unknown_session(query.session, sessions)
         self._refuse_taken_name(query)
         if old is not None:
             query = replace(query, create_index=old.create_index, modify_index=old.modify_index)
@@ -102,3 +105,11 @@ class PreparedTable:
     def _touch(self, changes: Changes) -> None:
         self.changed = changes.index
         changes.touch(PREPARED)
+
+
+def _refuse_unknown_session(session: str, sessions: Container[str]) -> None:
+    """Raise Refused if a query is to be bound to what is no session."""
+    if session and len(session) != _UUID_LENGTH:
+        raise Refused(500, "invalid session: index error: UUID must be 36 characters")
+    if session and session not in sessions:
+        raise Refused(500, f'invalid session "{session}"')

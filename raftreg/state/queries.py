@@ -7,6 +7,7 @@ ordered by node name, then by id; keys by their bytes. Names of nodes and servic
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from raftreg.instances import Instance
 from raftreg.model import Check, KVEntry, Node, Service, Session
 from raftreg.state.catalog import NODE_LEVEL
 from raftreg.state.changes import CHECKS, LOCK_DELAYS, NODES, SERVICES, SESSIONS, Found, Topic, fold
@@ -157,7 +158,7 @@ class ServiceHealth:
     def topics(self) -> tuple[Topic, ...]:
         return (("service", fold(self.name)),)
 
-    def run(self, state: State) -> Found[tuple[tuple[Node, Service, tuple[Check, ...]], ...]]:
+    def run(self, state: State) -> Found[tuple[Instance, ...]]:
         catalog = state.catalog
         instances = tuple(
             (host.node, service, (*host.checks_of(NODE_LEVEL), *host.checks_of(service.id)))
