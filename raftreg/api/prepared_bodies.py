@@ -11,6 +11,7 @@ from raftreg.errors import Refused
 from raftreg.model import PreparedQuery, ServiceQuery, Template
 
 _HIDDEN_TOKEN: Final = "<hidden>"
+_UUID_LENGTH: Final = 36
 
 _SERVICE = Object(
     "ServiceQuery",
@@ -67,6 +68,8 @@ def query_of(body: Body, query_id: str) -> PreparedQuery:
     why = _mistake(query)
     if why:
         raise Refused(500, f"Invalid prepared query: {why}")
+    if query.session and len(query.session) != _UUID_LENGTH:
+        raise Refused(500, "invalid session: index error: UUID must be 36 characters")
     templates.check(query)
     return query
 

@@ -94,8 +94,9 @@ def end_delays(core: Core, changes: Changes, command: LockDelaysEnd) -> int:
 
 
 def _end(core: Core, changes: Changes, session: Session) -> None:
-    """The session goes, and its locks with it."""
+    """The session goes, and its locks and prepared queries with it."""
     core.sessions.drop(changes, session)
+    core.prepared.end_session(changes, session.id)
     names = core.kv.end_locks(changes, session.id, delete=session.behavior == "delete")
     delay_ns = min(session.lock_delay_ns, LOCK_DELAY_NS_MAX)
     if delay_ns > 0:

@@ -82,7 +82,7 @@ class State:
         self.kv = tables.kv
         self.catalog = tables.catalog
         self.sessions = tables.sessions
-        self._core = Core(tables.kv, tables.catalog, tables.sessions)
+        self._core = Core(tables.kv, tables.catalog, tables.sessions, tables.prepared)
         self.config = tables.config
         self.coordinates = tables.coordinates
         self.autopilot = tables.autopilot
@@ -143,7 +143,7 @@ class State:
             case AutopilotSet():
                 return self.autopilot.set(changes, command)
             case QueryPut():
-                return self.prepared.put(changes, command)
+                return self.prepared.put(changes, command, self.sessions.sessions.keys())
             case QueryDelete():
                 return self.prepared.delete(changes, command)
             case RestoreBegin() | RestoreChunk() | RestoreCommit() | RestoreAbandon():

@@ -8,8 +8,6 @@ from raftreg.model import PreparedQuery
 from raftreg.query_commands import QueryDelete, QueryPut
 from raftreg.state.changes import PREPARED, Changes, fold
 
-_UUID_LENGTH = 36
-
 
 class PreparedTable:
     """Prepared queries by id. `changed` numbers the last change of any of them.
@@ -23,16 +21,18 @@ class PreparedTable:
         self.queries: dict[str, PreparedQuery] = {}
         self._id_of_name: dict[str, str] = {}
         self._id_of_prefix: dict[str, str] = {}
+        self._ids_of_session: dict[str, set[str]] = {}
         for query in queries:
             self._keep(query)
 
-    def put(self, changes: Changes, command: QueryPut, sessions: Container[str] = ()) -> str:
+    def put(self, changes: Changes, command: QueryPut, sessions: Container[str]) -> str:
         """Create or replace a query, or raise Refused. `sessions` are the ids of those that live."""
         query = command.query
         old = self.queries.get(query.id)
         if command.exists and old is None:
             raise Refused(500, f"Cannot modify non-existent prepared query: '{query.id}'")
-        _refuse_unknown_session(query.session, sessions)
+        if query.session and query.session not in sessions:
+            raise Refused(500, f'invalid session "{query.session}"')
         self._refuse_taken_name(query)
         if old is not None:
             query = replace(query, create_index=old.create_index, modify_index=old.modify_index)
@@ -49,13 +49,15 @@ class PreparedTable:
         query = self.queries.get(command.id)
         if query is None:
             raise Refused(500, f"Cannot modify non-existent prepared query: '{command.id}'")
-        self.drop(changes, query)
-        return True
-
-    def drop(self, changes: Changes, query: PreparedQuery) -> None:
-        """Delete a query that is there."""
         self._forget(query)
         self._touch(changes)
+        return True
+
+    def end_session(self, changes: Changes, session: str) -> None:
+        """Delete the queries that were bound to a session."""
+        for query_id in sorted(self._ids_of_session.get(session, ())):
+            self._forget(self.queries[query_id])
+            self._touch(changes)
 
     def ordered(self) -> list[PreparedQuery]:
         """All queries, by id."""
@@ -90,6 +92,8 @@ class PreparedTable:
 
     def _keep(self, query: PreparedQuery) -> None:
         self.queries[query.id] = query
+        if query.session:
+            self._ids_of_session.setdefault(query.session, set()).add(query.id)
         if query.template.type:
             self._id_of_prefix[fold(query.name)] = query.id
         elif query.name:
@@ -97,6 +101,11 @@ class PreparedTable:
 
     def _forget(self, query: PreparedQuery) -> None:
         del self.queries[query.id]
+        if query.session:
+            ids = self._ids_of_session[query.session]
+            ids.remove(query.id)
+            if not ids:
+                del self._ids_of_session[query.session]
         if query.template.type:
             del self._id_of_prefix[fold(query.name)]
         elif query.name:
@@ -105,11 +114,3 @@ class PreparedTable:
     def _touch(self, changes: Changes) -> None:
         self.changed = changes.index
         changes.touch(PREPARED)
-
-
-def _refuse_unknown_session(session: str, sessions: Container[str]) -> None:
-    """Raise Refused if a query is to be bound to what is no session."""
-    if session and len(session) != _UUID_LENGTH:
-        raise Refused(500, "invalid session: index error: UUID must be 36 characters")
-    if session and session not in sessions:
-        raise Refused(500, f'invalid session "{session}"')

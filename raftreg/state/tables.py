@@ -29,6 +29,7 @@ class Core:
     kv: KVTable
     catalog: Catalog
     sessions: SessionTable
+    prepared: PreparedTable
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,10 +201,13 @@ def _register(words: list[str], options: Options) -> Register:
 
 
 def _prepared(query_id: str, options: Options) -> PreparedQuery:
-    """query-put ID [exists] service=NAME [name=NAME] [template=TYPE]"""
-    template = Template(options.get("template", ""))
+    """query-put ID [exists] service=NAME [name=NAME] [template=TYPE] [session=ID]"""
     return PreparedQuery(
-        query_id, options.get("name", ""), ServiceQuery(options["service"]), "", "", template
+        query_id,
+        options.get("name", ""),
+        ServiceQuery(options["service"]),
+        options.get("session", ""),
+        template=Template(options.get("template", "")),
     )
 
 

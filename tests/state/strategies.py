@@ -211,6 +211,7 @@ prepared_records = st.builds(
     st.sampled_from(QUERY_IDS),
     st.sampled_from(QUERY_NAMES),
     st.builds(ServiceQuery, names, st.booleans(), tags=tags, node_meta=text_maps, failover_datacenters=tags),
+    st.sampled_from(("", "", *SESSIONS)),
     template=st.builds(Template, st.sampled_from(("", "", "name_prefix_match"))),
 )
 prepared_commands: st.SearchStrategy[Command] = st.one_of(
