@@ -42,6 +42,9 @@ class Config:
     write_timeout_s: float
     read_timeout_s: float
     snapshot_entries: int
+    enable_script_checks: bool
+    enable_local_script_checks: bool
+    check_ca_file: Path | None
     log_level: str
     log_json: bool
     warnings: tuple[str, ...] = ()
@@ -184,6 +187,9 @@ def _config(
         write_timeout_s=values.get("write-timeout", float),
         read_timeout_s=values.get("read-timeout", float),
         snapshot_entries=values.get("snapshot-entries", int),
+        enable_script_checks=values.get("enable-script-checks", bool),
+        enable_local_script_checks=values.get("enable-local-script-checks", bool),
+        check_ca_file=values.optional("check-ca-file", Path),
         log_level=values.get("log-level", str),
         log_json=values.get("log-json", bool),
         warnings=tuple(warnings),

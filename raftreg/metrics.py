@@ -1,4 +1,4 @@
-"""What a node counts, in Prometheus' terms. A small set: requests, and the state of the replicated log.
+"""What a node counts, in Prometheus' terms. A small set: requests, probes of checks, the state of the replicated log.
 
 Gauges are read when they are asked for, so that nothing has to keep them up to date.
 """
@@ -32,6 +32,19 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._probes = Counter(
+            "raftreg_check_probes",
+            "Probes of health checks by kind (http, tcp, ...) and status found.",
+            ("kind", "status"),
+            registry=self._registry,
+        )
+        self._lateness = Histogram(
+            "raftreg_check_lateness_seconds",
+            "Seconds from when a probe was due to its start.",
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+
         # Finding a child by its labels costs more than counting, so those that were used are kept here.
         self._counters: dict[tuple[str, str, int], Counter] = {}
         self._histograms: dict[str, Histogram] = {}
@@ -51,6 +64,11 @@ class Metrics:
             if histogram is None:
                 histogram = self._histograms[family] = self._seconds.labels(family)
             histogram.observe(seconds)
+
+    def count_probe(self, kind: str, status: str, lateness_s: float) -> None:
+        """Count one probe of a health check."""
+        self._probes.labels(kind, status).inc()
+        self._lateness.observe(lateness_s)
 
     def add_gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A gauge `raftreg_NAME` that calls `read` whenever it is asked for."""

@@ -1,6 +1,6 @@
 """The composition root: builds a node from its configuration, runs it until it is told to stop, takes it apart.
 
-    State -> Replica -> RaftNode or LocalConsensus -> Registry -> Duties -> handler -> HTTP listener
+    State -> Replica -> RaftNode or LocalConsensus -> Registry -> Duties -> Prober -> handler -> HTTP listener
 
 It is built and started from left to right. SIGTERM and SIGINT stop it: the duties end, requests that wait for a change
 are answered, those in flight are finished, leadership is handed over, exit code 0. A start that an operator must
@@ -24,6 +24,8 @@ from raftreg.api.context import ApiContext
 from raftreg.api.dispatch import body_limit
 from raftreg.api.listener import Listener
 from raftreg.api.measured import measured
+from raftreg.checks import Kinds, Prober, ProbeSettings
+from raftreg.checks.tls import make_context
 from raftreg.clock import Clock, SystemClock
 from raftreg.config import ELECTION_TIMINGS, Config
 from raftreg.consensus import Consensus, StateMachine
@@ -154,17 +156,20 @@ class Server:
             raft_port=_raft_port(config),
             http_address=str(Address(config.advertise, config.http.port)) if config.http.port else "",
         )
+        prober = Prober(registry, context.check_outputs.note, Kinds(_probe_settings(config)), metrics)
         answer = measured(create_handler(context), metrics, clock)
         listener = Listener(answer, body_limit(), *config.http)
         self._stack.push_async_callback(listener.stop, DRAIN_S)
         self._stack.push_async_callback(_drain, registry)
         await self._started(duties.start, duties.stop)
+        await self._started(prober.start, prober.stop)
         try:
             await listener.start()
         except OSError as error:
             raise StartRefused(f"HTTP (--http): {refusal(config.http, error)}") from None
         self.http_port = listener.port
         _count(metrics, registry)
+        metrics.add_gauge("checks_probed", "Health checks that this node probes.", lambda: len(prober))
         _say_hello(config, self.http_port)
 
     async def _started(
@@ -233,7 +238,20 @@ def _make_context(
         http_port=config.http.port,
         raft_port=_raft_port(config),
         render_metrics=metrics.render,
+        scripts="any"
+        if config.enable_script_checks
+        else "local"
+        if config.enable_local_script_checks
+        else "off",
     )
+
+
+def _probe_settings(config: Config) -> ProbeSettings:
+    """What probes may do. ConfigError if the file with certificates is none."""
+    if config.check_ca_file is not None:
+        make_context(config.check_ca_file, skip_verify=False)
+    scripts = config.enable_script_checks or config.enable_local_script_checks
+    return ProbeSettings(scripts=scripts, ca_file=config.check_ca_file)
 
 
 def _count(metrics: Metrics, registry: Registry) -> None:

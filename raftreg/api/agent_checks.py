@@ -6,6 +6,7 @@ from raftreg.api import selectors
 from raftreg.api.agent_definitions import CHECK_DEFINITION, CHECK_UPDATE, STATUSES, check_of
 from raftreg.api.agent_records import find_check, local_checks, local_service, write_here
 from raftreg.api.catalog import row_filter
+from raftreg.api.check_kinds import refuse_unprobed
 from raftreg.api.context import ApiContext
 from raftreg.api.decode import decode_body
 from raftreg.api.http import Request, Response
@@ -32,6 +33,7 @@ async def get_checks(context: ApiContext, request: Request) -> Response:
 async def register(context: ApiContext, request: Request) -> Response:
     """PUT /v1/agent/check/register: a check of this node, or of a service that was registered through it."""
     check = check_of(decode_body(request.body, CHECK_DEFINITION), context.node_name)
+    refuse_unprobed(context, request, (check,))
     if check.service_id and local_service(context, check.service_id) is None:
         raise Refused(500, f'ServiceID "{check.service_id}" does not exist')
     await write_here(context, request, Register(context.node_name, checks=(check,)))

@@ -12,10 +12,6 @@ from raftreg.model import Check, Probe, Service
 STATUSES: Final = frozenset({"passing", "warning", "critical"})
 _INTERVAL_S_MIN: Final = 1.0
 _DEREGISTER_S_MIN: Final = 60.0
-_SCRIPTS_DISABLED: Final = (
-    "Scripts are disabled on this agent from remote calls; "
-    "to enable, configure 'enable_script_checks' to true"
-)
 
 _CHECK_FIELDS: dict[str, Shape] = {
     "Name": STRING,
@@ -168,8 +164,6 @@ def _checks_of(body: Body) -> list[Body]:
 
 def _check(body: Body, node: str, *, check_id: str, name: str, service_id: str) -> Check:
     kind = probe_kind(body)
-    if kind in ("script", "docker"):
-        raise Refused(500, _SCRIPTS_DISABLED)
     return Check(
         node=node,
         id=check_id,
@@ -191,7 +185,7 @@ def probe_kind(body: Body) -> str:
         return "alias"
     if body.get("ScriptArgs"):
         return "docker" if body.get("DockerContainerID") else "script"
-    return ""
+    return "h2ping" if body.get("H2PING") else "os_service" if body.get("OSService") else ""
 
 
 def _probe(body: Body, kind: str) -> Probe:

@@ -6,6 +6,7 @@ from raftreg.api import selectors
 from raftreg.api.agent_definitions import SERVICE_DEFINITION, service_checks, service_of
 from raftreg.api.agent_records import find_service, local_service, local_services, write_here
 from raftreg.api.catalog import row_filter
+from raftreg.api.check_kinds import refuse_unprobed
 from raftreg.api.context import ApiContext
 from raftreg.api.decode import decode_body
 from raftreg.api.http import Request, Response
@@ -76,6 +77,7 @@ async def register(context: ApiContext, request: Request) -> Response:
     body = decode_body(request.body, SERVICE_DEFINITION)
     service, definitions = service_of(body, context.node_name)
     checks = service_checks(service, definitions)
+    refuse_unprobed(context, request, checks)
     command = Register(
         node_name=context.node_name,
         service=service,

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from raftreg.api.cached import CachedReads
 from raftreg.api.check_outputs import CheckOutputs
@@ -24,6 +25,7 @@ class ApiContext:
     http_port: int = 8500
     raft_port: int = 8300
     dns_port: int = 0  # 0: not served
+    scripts: Literal["off", "local", "any"] = "off"  # whose requests may register script checks
     settings: Mapping[str, object] = field(default_factory=dict)
     render_metrics: Callable[[], bytes] | None = None  # the text of Prometheus' exposition format
     cached_reads: CachedReads = field(default_factory=CachedReads)

@@ -7,6 +7,7 @@ dropped. Text that is no UTF-8 is carried with surrogateescape, so that a key ma
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 from urllib.parse import quote, quote_plus, unquote_to_bytes
 
 _PATH_SAFE = "$&+,/:;=@"  # with letters, digits and -_.~ what Go leaves alone in a path
@@ -94,13 +95,21 @@ def _encode_parameter(text: str) -> str:
 NO_QUERY = Query()
 
 
+class Connection(Protocol):
+    """What is known of the connection that a request came on."""
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        """As of asyncio's transports; `peername` is what is asked for."""
+        ...
+
+
 @dataclass(slots=True)
 class Request:
     """One request.
 
     `path` is percent-decoded, `raw_path` as it was sent, both without the query string. `headers` finds names
     without regard to case. `rest` is what the open end of the route's pattern (`{key...}`) stands for, decoded,
-    "" for routes without one; the dispatcher sets it.
+    "" for routes without one; the dispatcher sets it. `connection` is None where there is none, as in tests.
     """
 
     method: str
@@ -110,6 +119,15 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     rest: str = ""
+    connection: Connection | None = None
+
+    @property
+    def peer(self) -> str | None:
+        """The address that the request came from, None if it is not known."""
+        if self.connection is None:
+            return None
+        name = self.connection.get_extra_info("peername")
+        return str(name[0]) if isinstance(name, tuple) and name else None
 
 
 @dataclass(slots=True)

@@ -89,6 +89,7 @@ class Listener:
         request = Request(
             incoming.method, decode_percent(raw_path), raw_path, Query.parse(raw_query), incoming.headers
         )
+        request.connection = incoming.transport
         if incoming.body_exists:
             task = asyncio.current_task()
             assert task is not None

@@ -8,7 +8,7 @@ What is guaranteed
     * A duty does not die: expected failures are tried again, anything else is logged with its traceback and the duty
       goes on, with growing pauses.
 What is not
-    * Probing: checks with an address to probe keep the status that they were given.
+    * Probing: checks with an address to probe are the business of `raftreg.checks` on the node that they belong to.
     * Exactness: deadlines are late by the time that a command takes, and by up to a tenth of a second.
 
 Only the leader acts for the cluster; each node sees to its own record. Commands name what their sender saw (the
