@@ -28,6 +28,7 @@ class Stage:
     wires: Wires
     witness: Witness
     disks: LossyDisks | None = None  # where the nodes keep their data, if their power can be cut
+    cut_s: float = CUT_S  # how long connections stay cut
 
     def chosen(self, target: str) -> list[Node]:
         """The nodes that a fault hits."""
@@ -177,7 +178,7 @@ def _start(nodes: list[Node]) -> float:
 
 
 def _heal(stage: Stage) -> float:
-    stage.wait(CUT_S)
+    stage.wait(stage.cut_s)
     stage.wires.heal()
     return time.monotonic()
 
