@@ -8,8 +8,9 @@
     damaged-snapshot-*   what a snapshot was that failed its checks, kept for people
 
 The incarnation is 128 random bits, made with the directory and durable before anybody is told of it. An empty
-directory is therefore a new member, never the old one, and has no promises to forget. The count of starts is durable
-before the process says its first hello.
+directory is therefore a new member, never the old one, and has no promises to forget. A start is counted, durably,
+before the process acts as its member for the first time (`admission`). A directory that a peer proved to be an old
+copy is marked as such and never used again, however often it is started and whoever leads by then.
 """
 
 import fcntl
@@ -33,7 +34,10 @@ REMEDY = f"Without it this node does not know what it promised. {BRING_BACK}"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who this node is. `log_begun`: the log was there once, so it must be there now."""
+    """Who this node is. `log_begun`: the log was there once, so it must be there now.
+
+    `starts` is the number of this process, not durable before it acts. `outdated`: what a peer said that knows better.
+    """
 
     name: str
     incarnation: str
@@ -41,6 +45,7 @@ class Identity:
     cluster_id: str | None = None
     genesis: bytes | None = None
     log_begun: bool = False
+    outdated: str | None = None
 
     @property
     def member_id(self) -> str:
@@ -82,6 +87,14 @@ class DataDir:
         """A refusal if the peer runs on an old copy of its data directory. On the loop's thread only."""
         return self.peer_book.judge(hello)
 
+    def count_start(self) -> None:
+        """Make the number of this start durable, before anybody counts on this process. Blocks."""
+        self._save(self.identity)
+
+    def condemn(self, text: str) -> None:
+        """A peer proved that this directory has forgotten promises: never use it again. Blocks."""
+        self._save(replace(self.identity, outdated=text))
+
     def save_genesis(self, genesis: bytes, cluster_id: str) -> None:
         """Become a member of a cluster, durably. Blocks. A directory belongs to one cluster for ever."""
         if self.identity.cluster_id is not None:
@@ -108,7 +121,7 @@ class DataDir:
 def open_data_dir(
     path: Path, name: str, clock: Clock, *, disk: Disk | None = None, exclusive: bool = True
 ) -> DataDir:
-    """Make, lock and read the data directory of node `name`, and count this start. Blocks.
+    """Make, lock and read the data directory of node `name`. Blocks.
 
     Raises StartRefused (Damaged among it) with one line that says what to do. `exclusive=False` takes no lock, for
     disks that are not real.
@@ -118,8 +131,10 @@ def open_data_dir(
     lock = _lock(path) if exclusive else None
     try:
         identity = _read_or_make(path, name, clock, chosen)
+        _write_meta(
+            path, identity, chosen
+        )  # A new one, or as it was: to see at once whether that is possible.
         identity = replace(identity, starts=identity.starts + 1)
-        _write_meta(path, identity, chosen)
         book = PeerBook(path / "peers", chosen)
     except SyncFailed as error:
         _unlock(lock)
@@ -188,6 +203,8 @@ def _read_or_make(path: Path, name: str, clock: Clock, disk: Disk) -> Identity:
             f"{path}: belongs to node {identity.name}, not {name}. Give every node its own --data-dir, "
             f"or start this one with --node {identity.name}."
         )
+    if identity.outdated is not None:
+        raise StartRefused(f"{path}: found to be an old copy and not used any more: {identity.outdated}")
     if identity.log_begun and not has_log:
         raise StartRefused(f"{path / LOG_DIRECTORY}: the log is missing, though the node had one. {REMEDY}.")
     if has_log and identity.cluster_id is None:
@@ -205,8 +222,9 @@ def _decode_meta(path: Path, disk: Disk) -> Identity:
             "cluster_id": str() | None as cluster_id,
             "genesis": bytes() | None as genesis,
             "log_begun": bool(log_begun),
+            "outdated": str() | None as outdated,
         }:
-            return Identity(name, incarnation, starts, cluster_id, genesis, log_begun)
+            return Identity(name, incarnation, starts, cluster_id, genesis, log_begun, outdated)
     raise Damaged(str(path), 0, "fields that do not belong there", REMEDY)
 
 
@@ -218,5 +236,6 @@ def _write_meta(path: Path, identity: Identity, disk: Disk) -> None:
         "cluster_id": identity.cluster_id,
         "genesis": identity.genesis,
         "log_begun": identity.log_begun,
+        "outdated": identity.outdated,
     }
     write_checked(path / "meta", META_MAGIC, META_VERSION, value, disk=disk)

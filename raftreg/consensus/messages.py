@@ -19,6 +19,7 @@ The sender and the receiver of each kind stand at the right; a stamp is a send t
     call          F  number, data                                                           member -> leader
     answer        f  number, error class or nil, bytes or [code, text]                      leader -> member
     genesis       W  genesis entry                                        member -> node without a cluster
+    join          J  nothing: from now on the sender acts as its member (`admission`)       member -> member
 """
 
 APPEND, ACK, COMMIT = "E", "A", "C"
@@ -28,4 +29,4 @@ PING, PONG = "Q", "q"
 SNAPSHOT, CHUNK_ACK = "S", "s"
 READ_ASK, READ_INDEX = "I", "i"
 CALL, ANSWER = "F", "f"
-GENESIS = "W"
+GENESIS, JOIN = "W", "J"

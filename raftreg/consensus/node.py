@@ -65,7 +65,14 @@ class RaftNode:
             exclusive=self._machinery.exclusive,
         )
         self._peers = Peers(
-            settings, data_dir, self._send, self._reset, self._adopt, self._guarded, self.on_fatal
+            settings,
+            data_dir,
+            self._send,
+            self._reset,
+            self._adopt,
+            self._guarded,
+            self.on_fatal,
+            self._loop.call_later,
         )
         if data_dir.identity.genesis is not None:
             self._begin(data_dir.identity.genesis)
@@ -99,16 +106,17 @@ class RaftNode:
             loop=self._loop,
             clock=self.clock,
             machinery=self._machinery,
-            send=self._send,
+            send=self._send_member,
             has_room=self._has_room,
             guarded=self._guarded,
             on_fatal=self.on_fatal,
             on_change=self._changed,
         )
         member_id = self._data_dir.identity.member_id
-        self.driver = self._peers.driver = Driver(self.settings, member_id, genesis, self.machine, around)
+        self.driver = Driver(self.settings, member_id, genesis, self.machine, around)
         self.driver.calls.handler = self._handler
         self._data_dir.log_begins()
+        self._peers.begun(self.driver)
 
     def _adopt(self, genesis: bytes, made_here: bool) -> None:
         """First start: store the genesis, pass it on, and say hello anew under the cluster's id.
@@ -133,6 +141,10 @@ class RaftNode:
 
     def _send(self, member: str, message: list[Any]) -> bool:
         return self._wires is not None and self._wires.send(member, message)
+
+    def _send_member(self, member: str, message: list[Any]) -> bool:
+        """What the engine says goes to those only with which this process may act as a member."""
+        return self._peers is not None and self._peers.act_together(member) and self._send(member, message)
 
     def _reset(self, member: str) -> None:
         if self._wires is not None:

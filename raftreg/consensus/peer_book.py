@@ -1,10 +1,10 @@
 """The newest process seen of each member, so that a member that comes back from an old copy is recognised.
 
-Each start of a data directory has a number that only grows, and a nonce. A member that shows a lower number, or the
-same number with another nonce, runs on a restored backup or on a copy: it may have forgotten votes and acknowledged
-writes that the cluster counts on, so it must not take part under its old identity.
+Each start of a data directory that came to act as its member has a number that only grows, and a nonce. A member that
+shows a lower number, or the same number with another nonce, runs on a restored backup or on a copy: it may have
+forgotten votes and acknowledged writes that the cluster counts on, so it must not take part under its old identity.
 
-The book is written by another thread after a new process was seen. A crash right before that forgets that one
+The book is written by another thread after a new process began to act. A crash right before that forgets that one
 observation, which is as if the two nodes had not met.
 """
 
@@ -44,7 +44,7 @@ class PeerBook:
             self._seen[str(member_id)] = (int(seen[0]), str(seen[1]))
 
     def judge(self, hello: Hello) -> str | None:
-        """None if this is the newest process seen of that member (which is noted), else a refusal."""
+        """None if no newer process of that member was seen, else a refusal."""
         starts, nonce = self._seen.get(hello.member_id, (-1, ""))
         if hello.starts < starts or (hello.starts == starts and hello.nonce != nonce):
             return (
@@ -52,11 +52,14 @@ class PeerBook:
                 f"{starts} was seen already. What it promised since is lost. Bring back the newest data directory; "
                 "meanwhile the other members go on without this node"
             )
-        if hello.starts > starts:
+        return None
+
+    def note(self, hello: Hello) -> None:
+        """A process that was judged well begins to act."""
+        if self._seen.get(hello.member_id) != (hello.starts, hello.nonce):
             self._seen[hello.member_id] = (hello.starts, hello.nonce)
             self._changed = True
             self._write_soon()
-        return None
 
     async def close(self) -> None:
         """Return when everything is written."""

@@ -57,6 +57,7 @@ def test_fresh_directory_is_a_new_member(data_dir: DataDir, tmp_path: Path) -> N
 def test_starts_are_counted_and_the_identity_stays(data_dir: DataDir) -> None:
     """Each start has a number of its own and a fresh nonce; name, incarnation and cluster stay."""
     data_dir.save_genesis(b"genesis \x00", "c0ffee")
+    data_dir.count_start()
     later = reopened(data_dir)
     assert 2 == later.identity.starts
     assert data_dir.identity.member_id == later.identity.member_id
@@ -198,6 +199,7 @@ async def test_old_copy_of_a_data_directory_is_recognised(tmp_path: Path) -> Non
     data_dir = open_data_dir(tmp_path, "n1", CLOCK)
     for starts, nonce in ((3, "a"), (3, "a"), (4, "b"), (6, "c")):
         assert data_dir.judge_starts(hello(starts, nonce)) is None
+        data_dir.peer_book.note(hello(starts, nonce))
     await data_dir.close()
     later = open_data_dir(tmp_path, "n1", CLOCK)
     for starts, nonce in ((3, "a"), (5, "d"), (6, "d")):
@@ -208,10 +210,30 @@ async def test_old_copy_of_a_data_directory_is_recognised(tmp_path: Path) -> Non
     await later.close()
 
 
+def test_a_start_that_never_acted_is_not_counted(data_dir: DataDir) -> None:
+    """A copy that its peers refuse cannot climb over the count of the newer directory by being started again."""
+    for _ in range(3):
+        data_dir = reopened(data_dir)
+        assert 1 == data_dir.identity.starts
+    data_dir.count_start()
+    assert 2 == reopened(data_dir).identity.starts
+
+
+def test_a_condemned_directory_is_never_used_again(data_dir: DataDir) -> None:
+    """What a peer said is told at each start."""
+    data_dir.condemn("n2 refused this node: an old copy")
+    assert data_dir._lock is not None
+    os.close(data_dir._lock)
+    for _ in range(2):
+        text = refusal(data_dir.path)
+        assert "not used any more: n2 refused this node: an old copy" in text
+
+
 @on_loop
 async def test_close_gives_the_directory_back(tmp_path: Path) -> None:
     """After close another process may open it."""
     data_dir = open_data_dir(tmp_path, "n1", CLOCK)
+    data_dir.count_start()
     await data_dir.close()
     later = open_data_dir(tmp_path, "n1", CLOCK)
     assert 2 == later.identity.starts

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from raftreg.clock import SystemClock
+from raftreg.consensus.admission import Admission
 from raftreg.consensus.boot import FORGETFUL, NOT_ADMITTED
+from raftreg.consensus.hello import Hello
 from raftreg.consensus.identity import open_data_dir
+from raftreg.consensus.members import Members
 from raftreg.consensus.peers import Peers
 from raftreg.consensus.settings import RaftSettings
 
@@ -32,8 +35,17 @@ class Refused:
             adopt=lambda genesis, made_here: None,
             guarded=_run,
             on_fatal=lambda error: self.ends.append(str(error)),
+            later=lambda seconds, work: None,
         )
-        self.peers._admitted = True  # n3 let it in
+        self.peers.admission = Admission(
+            "n1.a",
+            lambda: Members("c", frozenset({"n1.a", "n3.c"})),
+            send=lambda member, message: True,
+            count_start=lambda: None,
+            up=lambda member: None,
+            later=lambda work: None,
+        )
+        self.peers.admission.met(Hello(1, "c", "n3", "c", "nonce", 1, {}))
 
 
 @pytest.fixture
@@ -46,6 +58,7 @@ def test_one_peer_that_knows_a_newer_process_ends_this_one(refused: Refused) -> 
     """A node that forgot its promises ends, also if another peer, which did not meet its newer process, let it in."""
     refused.peers.told_refused("n2", f"{FORGETFUL}an old copy")
     assert ["n2 refused this node: an old copy"] == refused.ends
+    assert "n2 refused this node: an old copy" == refused.peers.data_dir.identity.outdated
 
 
 @pytest.mark.parametrize("text", [f"{NOT_ADMITTED}not a member", f"unproved: {FORGETFUL}an old copy", "busy"])

@@ -146,7 +146,7 @@ class Station:
         assert identity.starts > promises.starts
         assert promises.incarnation in (None, identity.incarnation)
         assert promises.cluster_id in (None, identity.cluster_id)
-        promises.starts, promises.incarnation = identity.starts, identity.incarnation
+        promises.incarnation = identity.incarnation
 
     def join(self, *others: str) -> None:
         """Become a member of a new cluster."""
@@ -194,6 +194,8 @@ class Station:
         wal.start(loop, self.engine.synced, self.engine.journal.preamble, _raise, lambda full: None)
         wal.kick()
         self.data_dir.log_begins()
+        self.data_dir.count_start()
+        self.promises.starts = identity.starts
         for other in sorted(self.engine.members.all - {identity.member_id}):
             self.engine.guard.peer_up(other)
 

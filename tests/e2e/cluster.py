@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-START_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 60.0
 # Below the range from which the kernel takes ports for outgoing connections, so that a node finds its ports again.
 _PORTS = range(20_000, 30_000)
 

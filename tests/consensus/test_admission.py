@@ -1,0 +1,90 @@
+"""A process acts as its member when everybody had the time to object, and only with those that act too."""
+
+from collections.abc import Callable
+
+from raftreg.consensus import messages as m
+from raftreg.consensus.admission import Admission
+from raftreg.consensus.hello import Hello
+from raftreg.consensus.members import Members
+
+
+class Process:
+    """n1.a among the given voters. `done` is what it did, in order; `timers` what it wants to be called for."""
+
+    def __init__(self, *voters: str) -> None:
+        self.done: list[str] = []
+        self.timers: list[Callable[[], None]] = []
+        members = Members("c", frozenset(voters))
+        self.admission = Admission(
+            "n1.a",
+            lambda: members,
+            send=self._send,
+            count_start=lambda: self.done.append("counted"),
+            up=lambda member: self.done.append(f"up {member}"),
+            later=self.timers.append,
+        )
+
+    def _send(self, member: str, message: list[object]) -> bool:
+        assert [m.JOIN] == message
+        self.done.append(f"join {member}")
+        return True
+
+    def meets(self, member: str) -> None:
+        name, _, incarnation = member.partition(".")
+        self.admission.met(Hello(1, "c", name, incarnation, "nonce", 1, {}))
+
+
+THREE = ("n1.a", "n2.b", "n3.c")
+
+
+def test_it_acts_at_once_when_all_let_it_in() -> None:
+    """Nobody is left who could object. The start is durable before anybody hears of it."""
+    process = Process(*THREE)
+    process.meets("n2.b")
+    assert [] == process.done
+    process.meets("n3.c")
+    assert ["counted", "join n2.b", "join n3.c"] == process.done
+
+
+def test_one_that_is_missing_is_waited_for_once() -> None:
+    """A majority is enough after a while; less than one never is."""
+    process = Process(*THREE)
+    process.meets("n2.b")
+    process.admission.lost("n2.b")
+    process.meets("n2.b")
+    assert 1 == len(process.timers)
+    process.timers.pop()()
+    assert ["counted", "join n2.b"] == process.done
+
+
+def test_a_majority_that_is_gone_when_the_time_is_over_does_not_count() -> None:
+    """It begins anew with the next one that it meets."""
+    process = Process(*THREE)
+    process.meets("n2.b")
+    process.admission.lost("n2.b")
+    process.timers.pop()()
+    assert [] == process.done
+    process.meets("n3.c")
+    process.timers.pop()()
+    assert ["counted", "join n3.c"] == process.done
+
+
+def test_messages_pass_when_both_act() -> None:
+    """Whoever joins first waits for the other; a new connection begins anew."""
+    process = Process(*THREE)
+    process.meets("n2.b")
+    process.admission.joins("n2.b")
+    process.meets("n3.c")
+    assert ["counted", "join n2.b", "join n3.c", "up n2.b"] == process.done
+    process.admission.joins("n3.c")
+    assert "up n3.c" == process.done[-1]
+    process.admission.lost("n3.c")
+    process.meets("n3.c")
+    assert "join n3.c" == process.done[-1]
+
+
+def test_a_single_voter_needs_nobody() -> None:
+    """It acts when it is asked to look."""
+    process = Process("n1.a")
+    process.admission.look()
+    assert ["counted"] == process.done
