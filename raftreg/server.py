@@ -168,7 +168,7 @@ class Server:
         except OSError as error:
             raise StartRefused(f"HTTP (--http): {refusal(config.http, error)}") from None
         self.http_port = listener.port
-        _count(metrics, registry)
+        _count(metrics, registry, duties)
         metrics.add_gauge("checks_probed", "Health checks that this node probes.", lambda: len(prober))
         _say_hello(config, self.http_port)
 
@@ -254,8 +254,8 @@ def _probe_settings(config: Config) -> ProbeSettings:
     return ProbeSettings(scripts=scripts, ca_file=config.check_ca_file)
 
 
-def _count(metrics: Metrics, registry: Registry) -> None:
-    """The gauges of the replicated log."""
+def _count(metrics: Metrics, registry: Registry, duties: Duties) -> None:
+    """The gauges of the replicated log and of sessions."""
     status = registry.consensus.status
     metrics.add_gauge("raft_term", "Current term.", lambda: status().term)
     metrics.add_gauge("raft_is_leader", "1 on the leader, else 0.", lambda: status().role == "leader")
@@ -269,6 +269,10 @@ def _count(metrics: Metrics, registry: Registry) -> None:
         "raft_leader_contact_seconds", "Since the leader was last heard.", lambda: status().leader_contact_s
     )
     metrics.add_gauge("state_index", "Commands applied, as clients see it.", lambda: registry.state.index)
+    metrics.add_gauge("sessions", "Sessions there are.", lambda: len(registry.state.sessions.sessions))
+    metrics.add_gauge(
+        "sessions_expired", "Sessions that this node ended after their TTL.", lambda: duties.sessions.expired
+    )
 
 
 def _say_hello(config: Config, http_port: int) -> None:

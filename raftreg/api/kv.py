@@ -1,21 +1,18 @@
-"""/v1/kv: the key-value store.
-
-Locks need sessions, of which there are none yet: whatever session an acquire or a release names is unknown.
-"""
+"""/v1/kv: the key-value store, and the locks that sessions take on its keys."""
 
 from base64 import b64encode
 
 from raftreg.api.context import ApiContext
 from raftreg.api.http import Request, Response
 from raftreg.api.options import Options, check_datacenter, parse_options, parse_unsigned, read, write
-from raftreg.api.render import answer_response, index_headers, json_response, written_response
-from raftreg.commands import KVDelete, KVDeleteTree, KVSet
+from raftreg.api.render import answer_response, index_headers, written_response
+from raftreg.commands import KVDelete, KVDeleteTree, KVLock, KVSet, KVUnlock
 from raftreg.errors import Refused
 from raftreg.model import KVEntry
+from raftreg.state.locks import lookup_error
 from raftreg.state.queries import KVGet, KVKeys, KVList
 
 VALUE_MAX = 512 * 1024  # bytes
-_UUID_LENGTH = 36
 
 
 async def get_key(context: ApiContext, request: Request) -> Response:
@@ -55,7 +52,7 @@ async def _get_tree(context: ApiContext, request: Request, options: Options) -> 
 
 
 async def put_key(context: ApiContext, request: Request) -> Response:
-    """PUT /v1/kv/KEY: store the body; with `cas` on a condition."""
+    """PUT /v1/kv/KEY: store the body; with `cas` on a condition, with `acquire` and `release` under the key's lock."""
     if not request.rest:
         raise Refused(400, "Missing key name")
     query = request.query
@@ -65,7 +62,7 @@ async def put_key(context: ApiContext, request: Request) -> Response:
     flags = parse_unsigned(query.get("flags")) if "flags" in query else 0
     cas = parse_unsigned(query.get("cas")) if "cas" in query else None
     if "acquire" in query or "release" in query:
-        return _lock_without_session(context, request)
+        return written_response(await write(context, request, _locking(context, request, flags)))
     return written_response(await write(context, request, KVSet(request.rest, request.body, flags, cas)))
 
 
@@ -101,15 +98,16 @@ def _check_conflicts(request: Request, names: tuple[str, ...]) -> None:
         raise Refused(400, f"Conflicting flags: {request.query.encode()}")
 
 
-def _lock_without_session(context: ApiContext, request: Request) -> Response:
-    """An acquire or release for a session that does not exist: nobody but the holder could release."""
+def _locking(context: ApiContext, request: Request, flags: int) -> KVLock | KVUnlock:
+    """The command of an acquire or a release. Refused for what cannot be the id of a session."""
     query = request.query
     check_datacenter(context, query.get("dc"))
-    session = query.get("acquire") or query.get("release")
-    if not session:
+    session_id = (query.get("acquire") or query.get("release")).lower()
+    if not session_id:
         raise Refused(500, "missing session")
     if "release" in query:
-        return json_response(False)
-    if len(session) != _UUID_LENGTH:
-        raise Refused(500, "failed session lookup: index error: UUID must be 36 characters")
-    raise Refused(500, f'invalid session "{session}"')
+        return KVUnlock(request.rest, request.body, flags, session_id)
+    error = lookup_error(session_id)
+    if error is not None:
+        raise Refused(500, error)
+    return KVLock(request.rest, request.body, flags, session_id)

@@ -20,6 +20,7 @@ from raftreg.api import (
     health,
     kv,
     prepared,
+    session,
     status,
 )
 from raftreg.api.context import Handler
@@ -114,6 +115,12 @@ ROUTES: tuple[Route, ...] = (
         failed_reads_carry_index=True,
         allows_options=False,
     ),
+    Route("/v1/session/create", {"PUT": session.create}),
+    Route("/v1/session/destroy/{id...}", {"PUT": session.destroy}),
+    Route("/v1/session/renew/{id...}", {"PUT": session.renew}),
+    Route("/v1/session/info/{id...}", {"GET": session.get_info}, failed_reads_carry_index=True),
+    Route("/v1/session/list", {"GET": session.get_list}, failed_reads_carry_index=True),
+    Route("/v1/session/node/{node...}", {"GET": session.get_node}, failed_reads_carry_index=True),
     Route(
         "/v1/kv/{key...}",
         {"GET": kv.get_key, "PUT": kv.put_key, "DELETE": kv.delete_key},

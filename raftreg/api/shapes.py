@@ -7,7 +7,7 @@ flat list; empty tags are always `[]`; an agent leaves out what it never decided
 from collections.abc import Mapping, Sequence
 
 from raftreg.instances import fair_weights
-from raftreg.model import Check, Node, PreparedQuery, Service, Weights
+from raftreg.model import Check, Node, PreparedQuery, Service, Session, Weights
 
 Json = dict[str, object]
 
@@ -147,6 +147,25 @@ def agent_health_check_json(check: Check) -> Json:
     }
     tags = None if check.service_tags is None else list(check.service_tags)
     return agent_check_json(check) | {"ServiceTags": tags, "Type": "", "Definition": definition}
+
+
+def session_json(session: Session) -> Json:
+    """A session; Checks is there only if its creator gave some."""
+    shown: Json = {
+        "ID": session.id,
+        "Name": session.name,
+        "Node": session.node,
+        "LockDelay": session.lock_delay_ns,
+        "Behavior": session.behavior,
+        "TTL": session.ttl,
+        "NodeChecks": list(session.node_checks),
+        "ServiceChecks": None,
+    }
+    if session.service_checks is not None:
+        shown["ServiceChecks"] = [{"ID": check_id, "Namespace": ""} for check_id in session.service_checks]
+    if session.checks:
+        shown["Checks"] = list(session.checks)
+    return shown | {"CreateIndex": session.create_index, "ModifyIndex": session.modify_index}
 
 
 def weights_json(weights: Weights) -> Json:

@@ -3,6 +3,9 @@
 What is guaranteed
     * A TTL check expires no earlier than its TTL after the last heartbeat that was acknowledged, and, as long as there
       is a leader, soon after. A new leader gives every deadline one full TTL of grace.
+    * A session that has a TTL ends no earlier than that after the last renewal that was acknowledged, and within a
+      tenth of it more, as long as there is a leader. A new leader gives every session one full TTL of grace. A lock
+      delay ends no earlier than it says.
     * A node of this cluster that its leader lost turns critical (`serfHealth`) after `lost_after_s`, and passing when
       it is back. What was registered through it with an address of its own moves to a living node.
     * A duty does not die: expected failures are tried again, anything else is logged with its traceback and the duty

@@ -3,7 +3,7 @@
 import heapq
 from typing import Final
 
-Key = tuple[str, str]  # folded node name, check id
+Key = tuple[str, str]  # such as a folded node name and a check id
 _SLACK: Final = 64
 
 
@@ -40,10 +40,10 @@ class Deadlines:
         self._heap.clear()
         self._earliest.clear()
 
-    def take_due(self, now: float) -> list[Key]:
-        """The keys that are due, earliest first; they have no deadline afterwards."""
+    def take_due(self, now: float, count_max: int | None = None) -> list[Key]:
+        """The keys that are due, earliest first, at most so many; they have no deadline afterwards."""
         taken: list[Key] = []
-        while self._heap and self._heap[0][0] <= now:
+        while self._heap and self._heap[0][0] <= now and len(taken) != count_max:
             at, key = heapq.heappop(self._heap)
             if self._earliest.get(key) != at:
                 continue

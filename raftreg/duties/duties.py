@@ -10,6 +10,8 @@ from raftreg.duties.checks import CheckDuty
 from raftreg.duties.heartbeats import TTL_CALL
 from raftreg.duties.liveness import LivenessDuty
 from raftreg.duties.own_node import OwnNodeDuty
+from raftreg.duties.renewals import RENEWAL_CALL
+from raftreg.duties.sessions import SessionDuty
 from raftreg.errors import NotApplied, OutcomeUnknown
 from raftreg.registry import Registry
 from raftreg.state import Topic
@@ -81,10 +83,12 @@ class Duties:
     ) -> None:
         """Nothing runs yet. `lost_after_s`: how long a node is silent before it counts as lost."""
         self._registry = registry
-        workers = [Worker(), Worker(), Worker()]
+        workers = [Worker(), Worker(), Worker(), Worker()]
         checks = CheckDuty(registry, workers[0].wake)
+        self.sessions = SessionDuty(registry, workers[1].wake)
         duties: list[Duty] = [
             checks,
+            self.sessions,
             LivenessDuty(registry, lost_after_s),
             OwnNodeDuty(
                 registry, node_id=node_id, address=address, raft_port=raft_port, http_address=http_address
@@ -94,6 +98,7 @@ class Duties:
         self._tasks: list[asyncio.Task[None]] = []
         registry.on_topics(self._on_topics)
         registry.on_leader_call(TTL_CALL, checks.on_heartbeat)
+        registry.on_leader_call(RENEWAL_CALL, self.sessions.on_renewal)
         registry.consensus.on_change(self._wake_all)
 
     async def start(self) -> None:

@@ -15,6 +15,24 @@ from raftreg.state.tables import Core
 from raftreg.state.tombstones import as_name
 
 LOCK_DELAY_NS_MAX: Final = 60 * 1_000_000_000
+_UUID_LENGTH: Final = 36
+_HEX: Final = frozenset("0123456789abcdefABCDEF")
+
+
+def lookup_error(session_id: str) -> str | None:
+    """What clients are told of an id that cannot be one, in the words that they know; None if it may be one."""
+    said = None
+    digits = session_id.replace("-", "")
+    wrong = next((character for character in digits if character not in _HEX), None)
+    if len(session_id.encode("utf-8", "surrogateescape")) != _UUID_LENGTH:
+        said = "UUID must be 36 characters"
+    elif session_id.count("-") > 4:
+        said = f'UUID should have maximum of 4 "-"; got {session_id.count("-")}'
+    elif len(digits) % 2:
+        said = "UUID (without hyphens) must be even length"
+    elif wrong is not None:
+        said = f"Invalid UUID: encoding/hex: invalid byte: U+{ord(wrong):04X} '{wrong}'"
+    return None if said is None else f"failed session lookup: index error: {said}"
 
 
 def create(core: Core, changes: Changes, command: SessionCreate) -> str:

@@ -13,6 +13,8 @@ from raftreg.consensus.local import LocalConsensus
 from raftreg.duties.checks import CheckDuty
 from raftreg.duties.heartbeats import TTL_CALL
 from raftreg.duties.own_node import OwnNodeDuty
+from raftreg.duties.renewals import RENEWAL_CALL
+from raftreg.duties.sessions import SessionDuty
 from raftreg.registry import Registry, Replica
 from raftreg.state import State
 
@@ -48,6 +50,9 @@ class Node:
         self.checks = CheckDuty(self.registry, lambda: None)
         self.registry.on_topics(self.checks.on_topics)
         self.registry.on_leader_call(TTL_CALL, self.checks.on_heartbeat)
+        self.sessions = SessionDuty(self.registry, lambda: None)
+        self.registry.on_topics(self.sessions.on_topics)
+        self.registry.on_leader_call(RENEWAL_CALL, self.sessions.on_renewal)
         self._answer: Callable[[Request], Awaitable[Response]] = create_handler(self.context)
 
     async def start(self) -> None:
