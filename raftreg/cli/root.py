@@ -10,6 +10,7 @@ from raftreg.cli.cluster import members, status
 from raftreg.cli.keys import keygen
 from raftreg.cli.kv import kv
 from raftreg.cli.services import services
+from raftreg.cli.verify import verify
 from raftreg.errors import RaftregError
 
 
@@ -45,7 +46,7 @@ def version() -> None:
     click.echo(f"raftreg {__version__}")
 
 
-for command in (agent, dev, kv, services, members, status, keygen):
+for command in (agent, dev, kv, services, members, status, verify, keygen):
     raftreg.add_command(command)
 
 

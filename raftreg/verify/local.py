@@ -1,0 +1,211 @@
+"""A throw-away cluster on this machine: a process per node, whose connections to each other lead through proxies."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from raftreg.addresses import Address
+from raftreg.chance import Stream
+from raftreg.verify.options import CannotVerify
+from raftreg.verify.ports import free_ports
+from raftreg.verify.target import CUT, FILL, KILL, PAUSE, SLOW, STOP, CannotAct
+from raftreg.verify.wires import Pair, Wires
+
+try:
+    import resource
+except ImportError:  # pragma: no cover - not a Unix
+    resource = None  # type: ignore[assignment]
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 20.0
+SNAPSHOT_ENTRIES = 2000  # few, so that snapshots happen in a short run
+HAS_QUOTA = hasattr(resource, "prlimit")
+
+
+class Process:
+    """One node; it runs, or it does not."""
+
+    def __init__(self, name: str, folder: Path, arguments: list[str], http: Address) -> None:
+        self.name, self.data, self.http = name, folder / name, http
+        self.log = folder / f"{name}.log"
+        self._arguments = ["--node", name, "--data-dir", str(self.data), "--http", str(http), *arguments]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, and not told to end since."""
+        return self._process is not None
+
+    def start(self) -> None:
+        """Start it, if it does not run; it is not ready yet when this returns."""
+        if self._process is not None:
+            return
+        command = [sys.executable, "-m", "raftreg", "agent", *self._arguments]
+        environ = {key: text for key, text in os.environ.items() if not key.startswith("RAFTREG_")}
+        environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        with self.log.open("ab") as log:
+            # In a session of its own, so that Ctrl-C reaches the verifier alone, which then ends its nodes.
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environ,
+                start_new_session=True,
+            )
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, if it runs."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    async def wait(self) -> None:
+        """Wait for the end of a process that was told to end; kill it if that takes too long."""
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        try:
+            await asyncio.to_thread(process.wait, STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise CannotAct(f"{self.name} did not end within {STOP_TIMEOUT_S:g} s of SIGTERM") from None
+
+    def end(self) -> None:
+        """End it at once, whatever state it is in."""
+        if self._process is not None:
+            process, self._process = self._process, None
+            process.kill()
+            process.wait()
+
+    def death(self) -> str:
+        """How it ended by itself, once; empty if it did not."""
+        if self._process is None or self._process.poll() is None:
+            return ""
+        code, self._process = self._process.returncode, None
+        return f"{self.name} ended by itself with {code}: {self.last_line()}"
+
+    def last_line(self) -> str:
+        """The last line of its log."""
+        lines = self.log.read_text("utf-8", "replace").strip().splitlines() if self.log.exists() else []
+        return lines[-1] if lines else "no log"
+
+    def limit_files(self, *, is_full: bool) -> None:
+        """No file may grow beyond the largest one that is there now, or any may again."""
+        if self._process is None or resource is None:
+            return
+        sizes = [path.stat().st_size for path in self.data.rglob("*") if path.is_file()]
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        soft = max([*sizes, 4096]) if is_full else hard
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (soft, hard))
+
+
+class LocalCluster:
+    """A `Target` that is started here, and of which nothing stays."""
+
+    def __init__(self, count: int, chance: Stream, data: Path | None = None, *, keep: bool = False) -> None:
+        """Nothing is started yet. `data`: where the nodes keep theirs, else in a temporary directory."""
+        self._keep = keep
+        self._folder = Path(tempfile.mkdtemp(prefix="raftreg-verify-", dir=data))
+        self._wires: Wires | None = None
+        self._names = [f"n{number}" for number in range(1, count + 1)]
+        self._ports = free_ports(3 * count, chance)
+        self._processes: dict[str, Process] = {}
+
+    @property
+    def nodes(self) -> Mapping[str, Address]:
+        """See `Target`."""
+        return {
+            name: Address("127.0.0.1", port) for name, port in zip(self._names, self._ports, strict=False)
+        }
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """Everything; a full disk only where the system can limit another process."""
+        return frozenset({KILL, STOP, PAUSE, CUT, SLOW} | ({FILL} if HAS_QUOTA else set()))
+
+    @property
+    def folder(self) -> Path:
+        """Where data and logs are."""
+        return self._folder
+
+    async def open(self) -> None:
+        """Start all nodes."""
+        self._wires = wires = Wires()
+        wires.__enter__()
+        count = len(self._names)
+        raft = dict(zip(self._names, self._ports[count:], strict=False))
+        for name, dns in zip(self._names, self._ports[2 * count :], strict=False):
+            reached = {
+                other: port if other == name else wires.lead(name, other, port)
+                for other, port in raft.items()
+            }
+            peers = ",".join(f"{other}=127.0.0.1:{port}" for other, port in reached.items())
+            arguments = ["--raft", f"127.0.0.1:{raft[name]}", "--dns", f"127.0.0.1:{dns}", "--peers", peers]
+            arguments += ["--snapshot-entries", str(SNAPSHOT_ENTRIES), "--log-level", "warning"]
+            self._processes[name] = Process(name, self._folder, arguments, self.nodes[name])
+        for process in self._processes.values():
+            process.start()
+
+    async def act(self, action: str, node: str) -> None:
+        """See `Target`."""
+        process = self._processes[node]
+        match action:
+            case "kill":
+                process.signal(signal.SIGKILL)
+                await process.wait()
+            case "stop":
+                process.signal(signal.SIGTERM)
+                await process.wait()
+            case "start":
+                process.start()
+            case "pause":
+                process.signal(signal.SIGSTOP)
+            case "resume":
+                process.signal(signal.SIGCONT)
+            case "fill" | "room":
+                process.limit_files(is_full=action == "fill")
+            case _:
+                raise CannotAct(f"nobody knows how to {action} {node}")
+
+    async def cut(self, pairs: Iterable[Pair], *, silently: bool) -> None:
+        """See `Target`."""
+        if self._wires is not None:
+            (self._wires.hold if silently else self._wires.close)(pairs)
+
+    async def slow(self, pairs: Iterable[Pair], delay_s: float) -> None:
+        """See `Target`."""
+        if self._wires is not None:
+            self._wires.slow(pairs, delay_s)
+
+    async def heal(self) -> None:
+        """See `Target`."""
+        if self._wires is not None:
+            self._wires.heal()
+
+    def deaths(self) -> list[str]:
+        """See `Target`."""
+        return [text for process in self._processes.values() if (text := process.death())]
+
+    def fail_if_dead(self) -> None:
+        """CannotVerify if a node ended by itself while the cluster was to start."""
+        dead = self.deaths()
+        if dead:
+            raise CannotVerify(f"{dead[0]} (logs are in {self._folder})")
+
+    async def close(self) -> None:
+        """End all processes, at once, and remove everything."""
+        for process in self._processes.values():
+            process.end()
+        self._processes.clear()
+        if self._wires is not None:
+            self._wires.__exit__(None, None, None)
+            self._wires = None
+        if not self._keep:
+            shutil.rmtree(self._folder, ignore_errors=True)
