@@ -1,17 +1,17 @@
 """A long run under churn, with samples of memory, disk, file descriptors and latency: are the lines flat?
 
-    python -m bench.soak                               an hour
+    python -m bench.soak --plot soak.png               an hour
     python -m bench.soak --minutes 5 --csv soak.csv    the samples go to a file too
 
-Services with TTL checks come and go at a steady rate, keys are written and read, clients wait in blocking queries,
-snapshots are frequent, and a node is killed or stopped every so often, the leader every second time. At the end each
-line is drawn, with the means of its first and last quarter. Exit code 1 if the last write is not on every node, or
-the nodes differ.
+Services with TTL checks come and go at a steady rate; keys are written and read; sessions take a lock, renew, and give
+it back, are destroyed, or are left to expire; clients wait in blocking queries and go away; snapshots are frequent; and
+a node is killed or stopped every so often, the leader every second time. At the end each series is drawn. Exit code 1
+if the last write is not on every node, the nodes differ, nobody answered a request, or a line is not flat
+(`bench/series.py`). A picture needs matplotlib: `pip install .[bench]`.
 """
 
 import argparse
 import asyncio
-import csv
 import itertools
 import json
 import signal
@@ -24,16 +24,18 @@ from pathlib import Path
 
 import aiohttp
 
+from bench import series
 from bench.speed import percentile
 from tests.e2e.cluster import Cluster, Node, wait_until
 from tests.e2e.witness import equal_digests
 
 LIVE_SERVICES = 500
 KEYS = 500
+LOCKERS = 10
+SESSION_TTL = "10s"  # the least there is; the deadline is twice that
 WAITING_CLIENTS = 30
 SAMPLE_S = 2.0
 TIMEOUT_S = 5.0
-BARS = "▁▂▃▄▅▆▇█"
 
 
 @dataclass(slots=True)
@@ -43,9 +45,12 @@ class Run:
     cluster: Cluster
     until: float
     rate: float  # registrations per second
+    value_bytes: int  # of keys, at most
     latencies: list[float] = field(default_factory=list)  # seconds, since the last sample
     counts: Counter[str] = field(default_factory=Counter)
-    samples: list[dict[str, float]] = field(default_factory=list)
+    samples: list[series.Row] = field(default_factory=list)
+    events: list[tuple[float, str]] = field(default_factory=list)  # seconds since the start, what was done
+    began: float = field(default_factory=time.monotonic)
 
     @property
     def is_over(self) -> bool:
@@ -54,21 +59,22 @@ class Run:
 
     async def request(
         self, session: aiohttp.ClientSession, number: int, method: str, path: str, body: bytes | None = None
-    ) -> None:
-        """One request to some node, and to the next if that one is gone."""
+    ) -> bytes:
+        """One request to some node, and to the next if that one is gone; the body of a good answer, else nothing."""
         nodes = list(self.cluster.nodes.values())
         began = time.perf_counter()
         for turn in range(len(nodes)):
             url = f"http://127.0.0.1:{nodes[(number + turn) % len(nodes)].http}{path}"
             try:
                 async with session.request(method, url, data=body) as answer:
-                    await answer.read()
+                    answered = await answer.read()
                     self.counts[f"{method} {answer.status}"] += 1
                     self.latencies.append(time.perf_counter() - began)
-                    return
+                    return answered if answer.status == 200 else b""
             except (aiohttp.ClientError, TimeoutError) as error:
                 self.counts[type(error).__name__] += 1
         self.counts["nobody answered"] += 1
+        return b""
 
     async def register(self, session: aiohttp.ClientSession) -> None:
         """Services come, and the oldest go, at a steady rate."""
@@ -97,11 +103,33 @@ class Run:
             if self.is_over:
                 return
             key = f"/v1/kv/soak/{number * 7919 % KEYS}"
-            await self.request(session, number, "PUT", key, b"x" * (number % 2000))
+            await self.request(session, number, "PUT", key, b"x" * (number * 37 % self.value_bytes))
             await self.request(session, number, "GET", key)
             if number % 50 == 0:
                 await self.request(session, number, "DELETE", key)
             await asyncio.sleep(0.02)
+
+    async def hold_locks(self, session: aiohttp.ClientSession, locker: int) -> None:
+        """Sessions come, take the lock of a key, renew, and go: given back, destroyed, or left to expire."""
+        for number in itertools.count(locker):
+            if self.is_over:
+                return
+            wish = json.dumps({"Name": f"locker-{locker}", "TTL": SESSION_TTL, "LockDelay": "0s"}).encode()
+            created = await self.request(session, number, "PUT", "/v1/session/create", wish)
+            if not created:
+                await asyncio.sleep(0.5)
+                continue
+            held = json.loads(created)["ID"]
+            lock = f"/v1/kv/soak/lock/{locker}"
+            took = await self.request(session, number, "PUT", f"{lock}?acquire={held}", b"mine")
+            self.counts["locks taken" if took.strip() == b"true" else "locks not taken"] += 1
+            for turn in range(3):
+                await asyncio.sleep(0.3)
+                await self.request(session, number + turn, "PUT", f"/v1/session/renew/{held}")
+            if number % 3 == 0:
+                await self.request(session, number, "PUT", f"{lock}?release={held}", b"free")
+            if number % 3 != 2:
+                await self.request(session, number, "PUT", f"/v1/session/destroy/{held}")
 
     async def wait_for_changes(self, session: aiohttp.ClientSession, number: int) -> None:
         """A client in a blocking query, again and again; now and then it goes away and comes back."""
@@ -122,11 +150,10 @@ class Run:
 
     async def sample(self) -> None:
         """Measure every node every so often."""
-        began = time.monotonic()
         while not self.is_over:
             await asyncio.sleep(SAMPLE_S)
             latencies, self.latencies = self.latencies or [0.0], []
-            row = {"seconds": time.monotonic() - began, "requests_per_s": len(latencies) / SAMPLE_S}
+            row = {"seconds": time.monotonic() - self.began, "requests_per_s": len(latencies) / SAMPLE_S}
             row |= {"p50_ms": percentile(latencies, 0.5) * 1000, "p99_ms": percentile(latencies, 0.99) * 1000}
             for node in self.cluster.running():
                 row |= measured(node)
@@ -139,8 +166,10 @@ class Run:
             if rest_s < every_s:
                 return
             await asyncio.sleep(rest_s)
+            what = "kill" if turn % 4 else "stop"
+            self.events.append((time.monotonic() - self.began, what))
             await asyncio.to_thread(disturb_one, self.cluster, turn)
-            self.counts["kill" if turn % 4 else "stop"] += 1
+            self.counts[what] += 1
 
 
 def disturb_one(cluster: Cluster, turn: int) -> None:
@@ -169,26 +198,6 @@ def measured(node: Node) -> dict[str, float]:
         return {}
 
 
-def draw(values: list[float], width: int = 60) -> str:
-    """A line of bars, from the least to the greatest value."""
-    shown = [values[at * len(values) // width] for at in range(min(width, len(values)))]
-    least, most = min(shown), max(shown)
-    return "".join(BARS[int((value - least) / ((most - least) or 1) * (len(BARS) - 1))] for value in shown)
-
-
-def report(run: Run) -> None:
-    """Each series drawn, with the means of its first quarter (after warming up) and its last."""
-    names = sorted({name for row in run.samples for name in row} - {"seconds"})
-    print(f"{'':18} {'first':>9} {'last':>9} {'most':>9}")
-    for name in names:
-        values = [row[name] for row in run.samples if name in row]
-        quarter = max(1, len(values) // 4)
-        first, last = values[:quarter], values[-quarter:]
-        means = sum(first) / len(first), sum(last) / len(last)
-        print(f"{name:18} {means[0]:9.1f} {means[1]:9.1f} {max(values):9.1f}  {draw(values)}")
-    print(dict(sorted(run.counts.items())))
-
-
 async def soak(run: Run, every_s: float) -> None:
     """Everything at once until the time is up."""
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
@@ -200,47 +209,67 @@ async def soak(run: Run, every_s: float) -> None:
         group.create_task(run.use_keys(session))
         group.create_task(run.sample())
         group.create_task(run.disturb(every_s))
+        for number in range(LOCKERS):
+            group.create_task(run.hold_locks(session, number))
         for number in range(WAITING_CLIENTS):
             group.create_task(run.wait_for_changes(session, number))
 
 
-def main() -> int:
+def options_of(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--minutes", type=float, default=60.0, help="how long (60)")
     parser.add_argument("--rate", type=float, default=100.0, help="registrations per second (100)")
+    parser.add_argument("--value-bytes", type=int, default=2000, help="greatest value of a key (2000)")
     parser.add_argument("--disturb-every", type=float, default=30.0, help="seconds between kills (30)")
     parser.add_argument("--snapshot-entries", default="2000", help="setting of the nodes (2000)")
     parser.add_argument("--csv", type=Path, help="a file for the samples")
+    parser.add_argument("--plot", type=Path, help="a file for a picture, .png or .svg")
     parser.add_argument("--data", type=Path, help="where the nodes keep their data; a temporary directory")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
+    if options.plot and not series.can_plot():
+        parser.error("--plot needs matplotlib: pip install .[bench]")
+    return options
+
+
+def judge(run: Run) -> list[str]:
+    """What is wrong at the end, a line each."""
+    cluster = run.cluster
+    index = cluster.leader().put("/v1/kv/soak/last", b"1").headers["x-consul-index"]
+    path = f"/v1/kv/soak/last?stale&min-index={index}"
+    held = [node.name for node in cluster.running() if node.get(path).status == 200]
+    wrong = [] if len(held) == len(cluster.nodes) else [f"the last write is only on {held}"]
+    try:
+        wait_until("equal digests", lambda: equal_digests(cluster))
+    except AssertionError as error:
+        wrong.append(f"the nodes differ: {error}")
+    if run.counts["nobody answered"]:
+        wrong.append(f"{run.counts['nobody answered']} requests were answered by nobody")
+    return wrong + series.grown(run.samples)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 1 if something is wrong at the end."""
+    options = options_of(arguments)
     with (
         tempfile.TemporaryDirectory(dir=options.data) as folder,
         Cluster(Path(folder), snapshot_entries=options.snapshot_entries) as cluster,
     ):
         cluster.start()
-        run = Run(cluster, time.monotonic() + options.minutes * 60, options.rate)
+        run = Run(cluster, time.monotonic() + options.minutes * 60, options.rate, options.value_bytes)
         asyncio.run(soak(run, options.disturb_every))
-        report(run)
+        series.show(run.samples)
+        print(dict(sorted(run.counts.items())))
         if options.csv:
-            write_csv(options.csv, run)
-        index = cluster.leader().put("/v1/kv/soak/last", b"1").headers["x-consul-index"]
-        path = f"/v1/kv/soak/last?stale&min-index={index}"
-        held = [node.get(path).status for node in cluster.running()]
-        same = wait_until("equal digests", lambda: equal_digests(cluster))
-        print(f"the last write is on {held.count(200)} of {len(held)} nodes, digests equal: {same}")
-    return 0 if held == [200] * len(held) else 1
-
-
-def write_csv(path: Path, run: Run) -> None:
-    """All samples, a row each."""
-    names = ["seconds", *sorted({name for row in run.samples for name in row} - {"seconds"})]
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, names, restval="")
-        writer.writeheader()
-        writer.writerows({name: round(value, 3) for name, value in row.items()} for row in run.samples)
+            series.write_csv(options.csv, run.samples)
+        if options.plot:
+            title = f"{options.minutes:g} minutes, {options.rate:g} registrations/s, {len(run.events)} disturbances"
+            series.plot(options.plot, run.samples, run.events, title)
+        wrong = judge(run)
+    print("\n".join(wrong) or "the last write is on every node, the nodes are equal, every line is flat")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

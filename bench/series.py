@@ -1,0 +1,111 @@
+"""What a long run measured: rows of samples, drawn as text and as a picture, and whether the lines are flat."""
+
+import csv
+import importlib.util
+from pathlib import Path
+
+BARS = "▁▂▃▄▅▆▇█"
+Row = dict[str, float]  # "seconds", and values by name; per node as <node>_<what>
+
+# How much the mean of the last quarter may be above that of the second one (the first is for warming up).
+GROWTH = {"rss_mib": (1.25, 24.0), "fds": (1.25, 24.0)}  # factor, and so much more
+# Never to be exceeded, whatever the rate: the segment in use, those between two snapshots, and one to come.
+MOST = {"segments": 4.0}
+PANELS = {
+    "requests per second": ("requests_per_s",),
+    "latency, ms": ("p50_ms", "p99_ms"),
+    "resident memory, MiB": ("_rss_mib",),
+    "data directory, MiB": ("_disk_mib",),
+    "segments of the log": ("_segments",),
+    "file descriptors": ("_fds",),
+}
+
+
+def names_of(rows: list[Row]) -> list[str]:
+    """Every series but the time."""
+    return sorted({name for row in rows for name in row} - {"seconds"})
+
+
+def values_of(rows: list[Row], name: str) -> list[float]:
+    """One series, where it was measured."""
+    return [row[name] for row in rows if name in row]
+
+
+def quarter(values: list[float], number: int) -> float:
+    """The mean of a quarter of a series, 0 to 3."""
+    size = max(1, len(values) // 4)
+    part = values[number * size : (number + 1) * size] if number < 3 else values[-size:]
+    return sum(part) / len(part) if part else 0.0
+
+
+def grown(rows: list[Row]) -> list[str]:
+    """What is not flat, a line each."""
+    lines = []
+    for name in names_of(rows):
+        what = name.partition("_")[2]
+        values = values_of(rows, name)
+        if what in GROWTH and len(values) >= 8:
+            factor, more = GROWTH[what]
+            before, after = quarter(values, 1), quarter(values, 3)
+            if after > before * factor + more:
+                lines.append(f"{name} grew from {before:.1f} to {after:.1f}")
+        if what in MOST and max(values) > MOST[what]:
+            lines.append(f"{name} reached {max(values):g}, at most {MOST[what]:g} are expected")
+    return lines
+
+
+def draw(values: list[float], width: int = 60) -> str:
+    """A line of bars, from the least to the greatest value."""
+    shown = [values[at * len(values) // width] for at in range(width)] if len(values) > width else values
+    least, most = min(shown), max(shown)
+    return "".join(BARS[int((value - least) / ((most - least) or 1) * (len(BARS) - 1))] for value in shown)
+
+
+def show(rows: list[Row]) -> None:
+    """Each series with the means of its second and last quarter, its greatest value, and a line of bars."""
+    print(f"{'':18} {'2nd quarter':>11} {'last':>9} {'most':>9}")
+    for name in names_of(rows):
+        values = values_of(rows, name)
+        print(
+            f"{name:18} {quarter(values, 1):11.1f} {quarter(values, 3):9.1f} {max(values):9.1f}  {draw(values)}"
+        )
+
+
+def write_csv(path: Path, rows: list[Row]) -> None:
+    """All samples, a row each."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["seconds", *names_of(rows)], restval="")
+        writer.writeheader()
+        writer.writerows({name: round(value, 3) for name, value in row.items()} for row in rows)
+
+
+def read_csv(path: Path) -> list[Row]:
+    """What `write_csv` wrote."""
+    with path.open(newline="") as file:
+        return [{name: float(text) for name, text in row.items() if text} for row in csv.DictReader(file)]
+
+
+def can_plot() -> bool:
+    """Whether matplotlib is there (`pip install .[bench]`)."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def plot(path: Path, rows: list[Row], events: list[tuple[float, str]], title: str) -> None:
+    """A picture: a panel for each kind of series, with a line where a node was killed or stopped. Kind by suffix."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 2.2 * len(PANELS)), layout="constrained")
+    figure.suptitle(title)
+    axes = figure.subplots(len(PANELS), 1, sharex=True)
+    minutes = [row["seconds"] / 60 for row in rows]
+    for axis, (label, wanted) in zip(axes, PANELS.items(), strict=True):
+        for name in names_of(rows):
+            if name.endswith(wanted):
+                axis.plot(minutes, [row.get(name) for row in rows], label=name, linewidth=1)
+        for seconds, _ in events:
+            axis.axvline(seconds / 60, color="0.85", linewidth=0.7, zorder=0)
+        axis.set_title(label, loc="left", fontsize="medium")
+        axis.set_ylim(bottom=0)
+        axis.legend(loc="upper left", fontsize="x-small", ncols=3)
+    axes[-1].set_xlabel("minutes; grey lines: a node was killed or stopped, and started again")
+    figure.savefig(path, dpi=90)
