@@ -1,53 +1,14 @@
 """A whole node in memory probes what is registered at its HTTP API."""
 
-import http.server
 import json
-import threading
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from raftreg.errors import ConfigError
+from tests.checks.application import application
 from tests.dev_node import DevNode
 from tests.e2e.cluster import Reply, request, wait_until
-
-
-class Application(http.server.ThreadingHTTPServer):
-    """Answers every path with the status that is set, and counts."""
-
-    status = 200
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.asked: Counter[str] = Counter()  # by path
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    """One request."""
-
-    server: Application
-
-    def do_GET(self) -> None:
-        """Answer as the application is."""
-        self.server.asked[self.path] += 1
-        self.send_response(self.server.status)
-        self.end_headers()
-        self.wfile.write(f"number {self.server.asked[self.path]}".encode())
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing to say."""
-
-
-@contextmanager
-def application() -> Iterator[Application]:
-    """An application on a free port."""
-    with Application(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        yield server
-        server.shutdown()
 
 
 def put(node: DevNode, path: str, document: object = None) -> Reply:
