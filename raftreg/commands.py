@@ -133,8 +133,8 @@ class Register:
 
     `node` None (SkipNodeUpdate, or an agent's registration) leaves the node's record alone; `node_name` must then
     exist. With `replace_checks`, checks of the service that are not among `checks` are dropped.
-    With `moves`, another node's service with the same id, name, address (not "") and port, and its checks, go: it
-    is the same instance, registered again through another node.
+    With `moves`, another node's service with the same id (or one that it got by a move), name, address (not "") and
+    port, and its checks, go: it is the same instance, registered again through another node.
     A check with service_id set takes name and tags of that service. What exists with equal content keeps its
     indexes.
     An agent's check that exists already keeps its status and output when `keep_status` names its id.
@@ -181,7 +181,10 @@ class CheckUpdate:
 
 @dataclass(frozen=True, slots=True)
 class Rehome:
-    """Move every service of `node` with an address of its own, and its checks, to node `to`. Result: int, moved."""
+    """Move every service of `node` with an address of its own, and its checks, to node `to`. Result: int, moved.
+
+    Ids that are taken there get the name of the node behind them (`raftreg.model.moved_from`).
+    """
 
     node: str
     to: str

@@ -239,3 +239,8 @@ class PreparedQuery:
     dns_ttl: str = ""
     create_index: int = 0
     modify_index: int = 0
+
+
+def moved_from(node: str) -> str:
+    """What ids of a service and its checks end with, once moved from a lost node to one where they are taken."""
+    return f"@{node.lower()}"

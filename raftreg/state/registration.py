@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from raftreg.commands import CheckUpdate, Deregister, Register, Rehome
 from raftreg.errors import Refused
-from raftreg.model import SERF_HEALTH, Check, Node, Service
+from raftreg.model import SERF_HEALTH, SERVER_SERVICE, Check, Node, Service, moved_from
 from raftreg.state.catalog import NODE_LEVEL, Catalog, Host
 from raftreg.state.changes import Changes, fold
 
@@ -77,7 +77,8 @@ def update_check(catalog: Catalog, changes: Changes, command: CheckUpdate) -> bo
 def rehome(catalog: Catalog, changes: Changes, command: Rehome) -> int:
     """Move the services that have an address of their own to another node; how many moved.
 
-    A service whose id, or one of whose checks' ids, is taken there stays: it would replace something else.
+    Where an id of the service or of one of its checks is taken there, all of them get the name of the node that they
+    leave behind them (`web@n1`): the instance lives on, and what has its id does too.
     """
     source, target = catalog.host(command.node), catalog.host(command.to)
     if source is None or target is None or source is target:
@@ -85,13 +86,20 @@ def rehome(catalog: Catalog, changes: Changes, command: Rehome) -> int:
     moved = 0
     for service_id in sorted(source.services):
         service = source.services[service_id]
-        taken = service_id in target.services or any(
-            check.id in target.checks for check in source.checks_of(service_id)
-        )
-        if service.address and not taken:
-            _move(catalog, changes, source, target, service)
+        suffix = ""
+        if _is_taken(source, target, service_id, suffix):
+            suffix = moved_from(command.node)
+        if service.address and not _is_taken(source, target, service_id, suffix):
+            _move(catalog, changes, source, target, service, add=suffix)
             moved += 1
     return moved
+
+
+def _is_taken(source: Host, target: Host, service_id: str, suffix: str) -> bool:
+    """Whether the service, or one of its checks, would replace something at the target."""
+    return service_id + suffix in target.services or any(
+        check.id + suffix in target.checks for check in source.checks_of(service_id)
+    )
 
 
 def _refuse_what_is_missing(host: Host | None, command: Register) -> None:
@@ -174,23 +182,46 @@ def _put_check(catalog: Catalog, changes: Changes, host: Host, check: Check, *, 
 
 
 def _move_here(catalog: Catalog, changes: Changes, host: Host, service: Service) -> None:
-    """Fetch the same instance from other nodes: it is registered again, through this node now."""
-    for other in catalog.hosts_with_service(service.id):
-        found = other.services[service.id]
-        same = (found.name, found.address, found.port) == (service.name, service.address, service.port)
-        if other is not host and same and service.address:
+    """Fetch the same instance from other nodes: it is registered again, through this node now.
+
+    It may have another id since it was moved from a lost node, which it gives back.
+    """
+    if not service.address:
+        return
+    suffixes = ["", *(moved_from(member.node.name) for member, _ in catalog.instances(SERVER_SERVICE))]
+    for suffix in suffixes:
+        for other in catalog.hosts_with_service(service.id + suffix):
+            found = other.services[service.id + suffix]
+            same = (found.name, found.address, found.port) == (service.name, service.address, service.port)
+            if not same or (other is host and not suffix):
+                continue
             if service.id in host.services:
                 catalog.drop_service(changes, other, found)
             else:
-                _move(catalog, changes, other, host, found)
+                _move(catalog, changes, other, host, found, drop=suffix)
 
 
-def _move(catalog: Catalog, changes: Changes, source: Host, target: Host, service: Service) -> None:
-    """Move a service and those of its checks whose ids are free to another node. What they are stays as it was."""
+def _move(
+    catalog: Catalog,
+    changes: Changes,
+    source: Host,
+    target: Host,
+    service: Service,
+    *,
+    drop: str = "",
+    add: str = "",
+) -> None:
+    """Move a service and those of its checks whose ids are free to another node. What they are stays as it was.
+
+    Their ids lose the ending `drop` and get the ending `add`.
+    """
     checks = source.checks_of(service.id)
     catalog.drop_service(changes, source, service)
-    place = target.node.name
-    catalog.put_service(changes, target, replace(service, node=place, modify_index=changes.index))
+    place, service_id = target.node.name, service.id.removesuffix(drop) + add
+    moved = replace(service, id=service_id, node=place, modify_index=changes.index)
+    catalog.put_service(changes, target, moved)
     for check in checks:
-        if check.id not in target.checks:
-            catalog.put_check(changes, target, replace(check, node=place, modify_index=changes.index))
+        check_id = check.id.removesuffix(drop) + add
+        if check_id not in target.checks:
+            here = replace(check, id=check_id, service_id=service_id, node=place)
+            catalog.put_check(changes, target, replace(here, modify_index=changes.index))

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from raftreg.commands import Register
+from raftreg.commands import Register, Rehome
 from raftreg.model import Check, Probe, Service
 from raftreg.model import Node as NodeRecord
 from raftreg.state.queries import CheckById, NodeServices
@@ -155,6 +155,25 @@ def test_ids_are_found_wherever_they_were_registered() -> None:
         await node.put("/v1/catalog/deregister", {"Node": "third"})
         assert 200 == (await node.put("/v1/agent/service/deregister/far")).status
         assert [] == await node.rows("/v1/catalog/service/far")
+
+    run(scenario)
+
+
+def test_what_was_moved_away_is_meant_by_its_old_id_at_its_old_node() -> None:
+    """Where the id was taken it has another one; a heartbeat and a deregistration at this node do not hit the other."""
+
+    async def scenario(node: Node) -> None:
+        await _register_elsewhere(node, "other")
+        body = {"Name": "far", "Address": "10.0.0.9", "Port": 5, "Check": {"TTL": "30s"}}
+        await node.put("/v1/agent/service/register", body)
+        await node.registry.write(Rehome(NODE, "other"))
+        assert (await node.put("/v1/agent/check/pass/service:far")).status == 200
+        rows = await node.rows("/v1/health/checks/far")
+        assert {"service:far": "critical", f"service:far@{NODE}": "passing"} == {
+            row["CheckID"]: row["Status"] for row in rows
+        }
+        await node.put("/v1/agent/service/deregister/far")
+        assert ["far"] == [row["ServiceID"] for row in await node.rows("/v1/catalog/service/far")]
 
     run(scenario)
 

@@ -3,7 +3,7 @@
 import http.server
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +17,9 @@ class Application(http.server.ThreadingHTTPServer):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.asked: Counter[str] = Counter()  # by path
-        self.times: list[float] = []  # of all requests, on time.monotonic
+        self.times: defaultdict[str, list[float]] = defaultdict(
+            list
+        )  # of requests by path, on time.monotonic
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -28,7 +30,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer as the application is."""
         self.server.asked[self.path] += 1
-        self.server.times.append(time.monotonic())
+        self.server.times[self.path].append(time.monotonic())
         self.send_response(self.server.status)
         self.end_headers()
         self.wfile.write(f"number {self.server.asked[self.path]}".encode())

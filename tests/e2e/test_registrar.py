@@ -41,11 +41,12 @@ def is_lost(node: Node, name: str) -> bool:
 
 
 class Watcher:
-    """Asks one node every 20 ms for the passing instances of a service, and keeps what was not one instance."""
+    """Asks one node every 20 ms for the passing instances of a service, and keeps what was not all of them."""
 
-    def __init__(self, node: Node, name: str) -> None:
+    def __init__(self, node: Node, name: str, instances: int) -> None:
         self.path = f"/v1/health/service/{name}?passing"
         self.port = node.http
+        self.instances = instances
         self.answers = 0
         self.gaps: list[str] = []
         self.over = threading.Event()
@@ -55,14 +56,14 @@ class Watcher:
         while not self.over.wait(POLL_S):
             reply = request(self.port, "GET", self.path)
             self.answers += 1
-            if reply.status != 200 or len(reply.json()) != 1:
+            if reply.status != 200 or len(reply.json()) != self.instances:
                 self.gaps.append(f"{time.monotonic():.3f}: {reply.status} {reply.text}")
 
 
 @contextmanager
-def watched(nodes: list[Node], *names: str) -> Iterator[list[Watcher]]:
-    """Watch services at nodes meanwhile."""
-    watchers = [Watcher(node, name) for node in nodes for name in names]
+def watched(nodes: list[Node], **instances: int) -> Iterator[list[Watcher]]:
+    """Watch services at nodes meanwhile, each with so many instances."""
+    watchers = [Watcher(node, name, number) for node in nodes for name, number in instances.items()]
     for watcher in watchers:
         watcher.thread.start()
     try:
@@ -91,30 +92,35 @@ def test_what_a_lost_node_registered_goes_on_elsewhere(
     lost = cluster.leader() if leads else cluster.followers()[0]
     others = [node for node in cluster.running() if node is not lost]
     with application() as app:
-        http = {"HTTP": f"http://127.0.0.1:{app.server_port}/", "Interval": "1s"}
-        register(lost, "probed", address="10.0.0.9", check=http)
+        url = f"http://127.0.0.1:{app.server_port}"
+        register(lost, "probed", address="10.0.0.9", check={"HTTP": f"{url}/one", "Interval": "1s"})
         register(lost, "beating", address="10.0.0.8", check={"TTL": "60s", "Status": "passing"})
         register(lost, "here", check={"TTL": "60s", "Status": "passing"})
+        for number, node in enumerate(cluster.running()):
+            address = f"10.0.1.{number}"
+            register(node, "many", address=address, check={"HTTP": f"{url}/many", "Interval": "1s"})
+        wait_until("all pass", lambda: len(places(others[0], "many")) == 3)
         wait_until(
             "all pass", lambda: places(others[0], "probed") == places(others[1], "here") == [lost.name]
         )
-        with watched(others, "probed", "beating") as watchers:
+        with watched(others, probed=1, beating=1, many=3) as watchers:
             lost.kill()
             killed = time.monotonic()
-            asked = len(app.times)
+            times = app.times["/one"]
+            asked = len(times)
             critical_s = [
                 seconds_until("what was on it fails", killed, lambda node=node: is_lost(node, "here"))  # type: ignore[misc]
                 for node in others
             ]
-            wait_until("it is probed on", lambda: len(app.times) > asked)
-            probed_s = app.times[asked] - killed
+            wait_until("it is probed on", lambda: len(times) > asked)
+            probed_s = times[asked] - killed
             (home,) = places(others[0], "probed")
             lost.start()
             wait_until("it is back", lost.is_ready)
             wait_until("its host is well again", lambda: places(others[0], "here") == [lost.name])
-            asked, since = len(app.times), time.monotonic()
-            wait_until("it is probed on", lambda: len(app.times) >= asked + 3)
-            interval_s = (app.times[-1] - since) / (len(app.times) - asked)
+            asked, since = len(times), time.monotonic()
+            wait_until("it is probed on", lambda: len(times) >= asked + 3)
+            interval_s = (times[-1] - since) / (len(times) - asked)
         with capsys.disabled():
             print(f"\ncritical after {max(critical_s):.2f} s, probed on after {probed_s:.2f} s", end=" ")
         assert [] == [gap for watcher in watchers for gap in watcher.gaps]
@@ -124,6 +130,7 @@ def test_what_a_lost_node_registered_goes_on_elsewhere(
         assert home != lost.name
         for node in cluster.running():
             assert [home] == places(node, "probed"), "nothing is stolen or doubled"
+            assert 3 == len(places(node, "many"))
         assert "probed" not in lost.get("/v1/agent/services").json()
         assert interval_s > 0.6, "one node probes it, not two"
 
