@@ -7,7 +7,7 @@ See `raftreg.commands`, which puts them beside the others. A restore comes as on
 from dataclasses import dataclass
 from typing import Any
 
-from raftreg.codec import Shape, flag, free, many, mapping, optional, raw, seconds, text, unsigned
+from raftreg.codec import Shape, flag, free, integer, many, mapping, optional, raw, seconds, text, unsigned
 from raftreg.model import Autopilot, ConfigEntry, Coordinate, Event
 
 
@@ -113,8 +113,8 @@ _COORDINATE = Shape(
     Coordinate, node=text, segment=text, vector=many(seconds), error=seconds, adjustment=seconds, height=seconds
 )  # fmt: skip
 _AUTOPILOT = Shape(
-    Autopilot, cleanup_dead_servers=flag, last_contact_threshold_ns=unsigned, max_trailing_logs=unsigned,
-    min_quorum=unsigned, server_stabilization_ns=unsigned, redundancy_zone_tag=text,
+    Autopilot, cleanup_dead_servers=flag, last_contact_threshold_ns=integer, max_trailing_logs=unsigned,
+    min_quorum=unsigned, server_stabilization_ns=integer, redundancy_zone_tag=text,
     disable_upgrade_migration=flag, upgrade_version_tag=text, create_index=unsigned, modify_index=unsigned,
 )  # fmt: skip
 

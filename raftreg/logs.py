@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -20,11 +21,51 @@ def configure(level: str, *, as_json: bool, stream: TextIO | None = None) -> Non
     """Send all logs of this process to `stream` (standard error), from `level` up. Replaces earlier handlers."""
     handler = logging.StreamHandler(sys.stderr if stream is None else stream)
     handler.setFormatter(JsonFormatter() if as_json else LineFormatter())
+    handler.setLevel(level.upper())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+class Tap(logging.Handler):
+    """Everything that is logged from `level` up, also below what goes to standard error, as lines for somebody else.
+
+    `take` gets each line, without its end, in whatever thread logged it. A context manager: it works inside.
+    """
+
+    def __init__(self, level: str, take: Callable[[str], None], *, as_json: bool = False) -> None:
+        super().__init__(level.upper())
+        self.setFormatter(JsonFormatter() if as_json else LineFormatter())
+        self._take = take
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand on one line."""
+        self._take(self.format(record))
+
+    def __enter__(self) -> "Tap":
+        root = logging.getLogger()
+        if not _TAPS:
+            _UNTAPPED[:] = [root.level]
+        _TAPS.append(self)
+        root.addHandler(self)
+        _open_root()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger().removeHandler(self)
+        _TAPS.remove(self)
+        _open_root()
+
+
+_TAPS: list[Tap] = []
+_UNTAPPED: list[int] = []  # the level of the root logger when there is no tap
+
+
+def _open_root() -> None:
+    """Let through what any tap wants, and no more: records that nobody wants shall cost nothing."""
+    logging.getLogger().setLevel(min(_UNTAPPED + [tap.level for tap in _TAPS]))
 
 
 class LineFormatter(logging.Formatter):

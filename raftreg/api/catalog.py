@@ -10,6 +10,7 @@ from raftreg.api.context import ApiContext
 from raftreg.api.decode import decode_body
 from raftreg.api.filter import Filter, Struct, compile_filter
 from raftreg.api.http import Request, Response
+from raftreg.api.near import near_variant, sort_near, wanted_near
 from raftreg.api.options import Options, check_datacenter, parse_options, read, write
 from raftreg.api.render import answer_response, json_response, written_response
 from raftreg.api.shapes import Json, flat_service_json, node_json, service_json
@@ -53,14 +54,15 @@ async def get_nodes(context: ApiContext, request: Request) -> Response:
     """GET /v1/catalog/nodes."""
     options = parse_options(context, request)
     wanted = row_filter(context, options, selectors.NODE)
-    meta = node_meta(request)
+    meta, near = node_meta(request), wanted_near(context, request)
     answer = await read(context, options, Nodes())
 
     def shape() -> object:
-        nodes = (node for node in answer.value if has_pairs(node.meta, meta))
-        return select(wanted, [node_json(node, context.datacenter) for node in nodes])
+        nodes = [node for node in answer.value if has_pairs(node.meta, meta)]
+        nearest = sort_near(context, near, nodes, lambda node: node)
+        return select(wanted, [node_json(node, context.datacenter) for node in nearest])
 
-    return answer_response(options, answer, shape, variant=meta)
+    return answer_response(options, answer, shape, variant=(meta, near_variant(context, near)))
 
 
 async def get_services(context: ApiContext, request: Request) -> Response:
@@ -86,18 +88,18 @@ async def _service_list(
     context: ApiContext, request: Request, options: Options, query: ServiceNodes | ConnectNodes
 ) -> Response:
     wanted = row_filter(context, options, selectors.FLAT_SERVICE)
-    tags, meta = wanted_tags(request), node_meta(request)
+    tags, meta, near = wanted_tags(request), node_meta(request), wanted_near(context, request)
     answer = await read(context, options, query)
 
     def shape() -> object:
         rows = [
             flat_service_json(node, service, context.datacenter)
-            for node, service in answer.value
+            for node, service in sort_near(context, near, answer.value, lambda row: row[0])
             if has_tags(service, tags) and has_pairs(node.meta, meta)
         ]
         return select(wanted, rows)
 
-    return answer_response(options, answer, shape, variant=(tags, meta))
+    return answer_response(options, answer, shape, variant=(tags, meta, near_variant(context, near)))
 
 
 async def get_node(context: ApiContext, request: Request) -> Response:

@@ -18,6 +18,7 @@ from raftreg.errors import Refused
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INT64_MAX: Final = 2**63 - 1
+_UINT64_MAX: Final = 2**64 - 1
 
 
 class _Mismatch(Exception):
@@ -41,7 +42,7 @@ class _Mismatch(Exception):
 class Scalar:
     """One value. `name` is its type in messages; `kind` what JSON it takes."""
 
-    kind: Literal["string", "bool", "int", "duration", "any"]
+    kind: Literal["string", "bool", "int", "float", "duration", "any"]
     name: str
 
 
@@ -88,6 +89,8 @@ Shape = Scalar | ListOf | MapOf | Object
 STRING = Scalar("string", "string")
 BOOL = Scalar("bool", "bool")
 INT = Scalar("int", "int")
+UINT = Scalar("int", "uint64")
+FLOAT = Scalar("float", "float64")
 DURATION = Scalar(
     "duration", "time.Duration"
 )  # a text such as "10s" or a number of nanoseconds; seconds in the result
@@ -153,7 +156,7 @@ def _value(value: object, shape: Shape) -> object:
             return {_clean(key): _value(inner, element) for key, inner in value.items()}
 
 
-_ZEROS: Mapping[str, object] = {"string": "", "bool": False, "int": 0, "duration": 0.0}
+_ZEROS: Mapping[str, object] = {"string": "", "bool": False, "int": 0, "duration": 0.0, "float": 0.0}
 
 
 def _scalar(value: object, shape: Scalar) -> object:
@@ -165,17 +168,27 @@ def _scalar(value: object, shape: Scalar) -> object:
         case "bool" if isinstance(value, bool):
             return value
         case "int" if isinstance(value, int) and not isinstance(value, bool):
-            if not -_INT64_MAX - 1 <= value <= _INT64_MAX:
+            low, high = (0, _UINT64_MAX) if shape is UINT else (-_INT64_MAX - 1, _INT64_MAX)
+            if not low <= value <= high:
                 raise _Mismatch(f"number {value}", shape.name)
             return value
         case "int" if isinstance(value, Number):
             raise _Mismatch(f"number {value.text[:40]}", shape.name)
+        case "float" if isinstance(value, int | float) and not isinstance(value, bool):
+            return _float(value, shape)
         case "duration":
             return _duration(value)
         case "any":
-            return _plain(value)
+            return plain_json(value)
         case _:
             raise _Mismatch(_type_name(value), shape.name)
+
+
+def _float(value: int | float, shape: Scalar) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise _Mismatch("number", shape.name)
+    return number
 
 
 def _duration(value: object) -> float:
@@ -192,7 +205,7 @@ def _duration(value: object) -> float:
     return value / 1e9
 
 
-def _plain(value: object) -> object:
+def plain_json(value: object) -> object:
     """Free JSON in plain values that any codec takes."""
     match value:
         case str():
@@ -202,9 +215,9 @@ def _plain(value: object) -> object:
         case int() if abs(value) > _INT64_MAX:
             return float(value)
         case dict():
-            return {_clean(key): _plain(inner) for key, inner in value.items()}
+            return {_clean(key): plain_json(inner) for key, inner in value.items()}
         case list():
-            return [_plain(inner) for inner in value]
+            return [plain_json(inner) for inner in value]
         case _:
             return value
 

@@ -7,6 +7,7 @@ from raftreg.api import selectors
 from raftreg.api.catalog import node_meta, required, row_filter, select, wanted_tags
 from raftreg.api.context import ApiContext
 from raftreg.api.http import Request, Response
+from raftreg.api.near import near_variant, sort_near, wanted_near
 from raftreg.api.options import Options, parse_options, read
 from raftreg.api.parameters import parse_bool
 from raftreg.api.render import answer_response
@@ -46,15 +47,14 @@ async def _checks(
     context: ApiContext, request: Request, options: Options, query: NodeChecks | ServiceChecks | StateChecks
 ) -> Response:
     wanted = row_filter(context, options, selectors.CHECK)
-    meta = node_meta(request)
+    meta, near = node_meta(request), wanted_near(context, request)
     answer: Answer[CheckRows] = await read(context, options, query)
 
     def shape() -> object:
-        return select(
-            wanted, [check_json(check) for node, check in answer.value if has_pairs(node.meta, meta)]
-        )
+        rows = sort_near(context, near, answer.value, lambda row: row[0])
+        return select(wanted, [check_json(check) for node, check in rows if has_pairs(node.meta, meta)])
 
-    return answer_response(options, answer, shape, variant=meta)
+    return answer_response(options, answer, shape, variant=(meta, near_variant(context, near)))
 
 
 async def get_service(context: ApiContext, request: Request) -> Response:
@@ -74,18 +74,22 @@ async def _instances(
 ) -> Response:
     wanted = row_filter(context, options, selectors.HEALTH)
     passing = _parse_passing(request)
-    tags, meta = wanted_tags(request), node_meta(request)
+    tags, meta, near = wanted_tags(request), node_meta(request), wanted_near(context, request)
     answer, headers = await read_cached(context, options, query)
 
     def shape() -> object:
         rows = [
             health_json(node, service, checks, context.datacenter)
-            for node, service, checks in answer.value
-            if has_tags(service, tags) and has_pairs(node.meta, meta) and (not passing or is_passing(checks))
+            for node, service, checks in sort_near(context, near, answer.value, lambda row: row[0])
+            if has_tags(service, tags)
+            and has_pairs(node.meta, meta)
+            and (not passing or is_passing(checks))
         ]
         return select(wanted, rows)
 
-    response = answer_response(options, answer, shape, variant=(passing, tags, meta))
+    response = answer_response(
+        options, answer, shape, variant=(passing, tags, meta, near_variant(context, near))
+    )
     response.headers.update(headers)
     return response
 

@@ -5,7 +5,7 @@ percent-encoded slash is a slash, `+` is a blank in the query only, and a parame
 dropped. Text that is no UTF-8 is carried with surrogateescape, so that a key may hold any bytes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import quote, quote_plus, unquote_to_bytes
@@ -132,8 +132,12 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """One response. Content-Length, Content-Encoding and Date are the listener's business."""
+    """One response. Content-Length, Content-Encoding and Date are the listener's business.
+
+    With `stream` the body is what that gives, piece by piece, until it ends or the client is gone.
+    """
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    stream: AsyncGenerator[bytes] | None = None

@@ -5,13 +5,14 @@ this module adds limits, `Expect: 100-continue` and gzip. Nothing else of raftre
 """
 
 import asyncio
+import contextlib
 import gzip
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import lru_cache
 from typing import Any
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from raftreg.api.http import Query, Request, Response, decode_percent
@@ -28,6 +29,7 @@ _GZIP_KEPT_MAX = 256 * 1024
 _KEEPALIVE_S = 120.0
 _CLOSING_LOOK_S = 0.02
 _SERVER = "raftreg"
+_COMPRESSED_TYPE = "application/x-gzip"  # what is compressed already
 
 BodyLimit = Callable[[str], tuple[int, str]]
 
@@ -45,6 +47,7 @@ class Listener:
         self._web: web.Server | None = None
         self._server: asyncio.Server | None = None
         self._reading: set[asyncio.Task[Any]] = set()  # handlers that wait for more of a body
+        self._streaming: set[asyncio.Task[Any]] = set()  # handlers whose answer has no end of its own
 
     async def start(self) -> None:
         """Listen. OSError if the address cannot be had."""
@@ -79,7 +82,7 @@ class Listener:
         closing = asyncio.ensure_future(self._web.shutdown(grace_s))
         while not closing.done():
             # aiohttp takes nothing more of a body now, so whoever waits for it would wait in vain.
-            for task in self._reading:
+            for task in (*self._reading, *self._streaming):
                 task.cancel()
             await asyncio.wait([closing], timeout=_CLOSING_LOOK_S)
         await closing
@@ -100,7 +103,37 @@ class Listener:
                 self._reading.discard(task)
             if refusal is not None:
                 return _outgoing(request, refusal)
-        return _outgoing(request, await self._answer(request))
+        response = await self._answer(request)
+        if response.stream is not None:
+            return await self._stream(incoming, response, response.stream)
+        return _outgoing(request, response)
+
+    async def _stream(
+        self, incoming: web.BaseRequest, response: Response, pieces: AsyncGenerator[bytes]
+    ) -> web.StreamResponse:
+        """Send piece after piece until there are no more, or the client is gone and this task is cancelled."""
+        response.headers["Server"] = _SERVER
+        outgoing = web.StreamResponse(status=response.status, headers=response.headers)
+        if incoming.version >= HttpVersion11:
+            outgoing.enable_chunked_encoding()
+        else:
+            outgoing.force_close()  # the end of the connection is the end of the answer
+        task = asyncio.current_task()
+        assert task is not None
+        self._streaming.add(task)
+        try:
+            async with contextlib.aclosing(pieces):
+                async for piece in pieces:
+                    if not outgoing.prepared:
+                        await outgoing.prepare(incoming)
+                    if piece:
+                        await outgoing.write(piece)
+            await outgoing.write_eof()
+        except ConnectionError:
+            log.debug("a client went while an answer was sent")
+        finally:
+            self._streaming.discard(task)
+        return outgoing
 
     async def _read_body(self, incoming: web.BaseRequest, request: Request) -> Response | None:
         """Put the body into the request, or say why not, without reading more of it than is allowed."""
@@ -147,7 +180,7 @@ def _outgoing(request: Request, response: Response) -> web.Response:
     """The response as aiohttp sends it; compressed if the client can take it and it is worth it."""
     headers, body = response.headers, response.body
     headers["Server"] = _SERVER
-    if len(body) >= GZIP_MIN:
+    if len(body) >= GZIP_MIN and headers.get("Content-Type") != _COMPRESSED_TYPE:
         headers["Vary"] = "Accept-Encoding"
         if _accepts_gzip(request.headers.get("Accept-Encoding", "")):
             body = _compressed(body) if len(body) <= _GZIP_KEPT_MAX else _compress(body)

@@ -135,10 +135,10 @@ async def read(context: ApiContext, options: Options, query: Query[T]) -> Answer
 async def write(context: ApiContext, request: Request, command: Command) -> Ok:
     """Write through the registry. A request with an Idempotency-Key that is repeated is done once."""
     check_datacenter(context, request.query.get("dc"))
-    return await context.registry.write(command, request_id=_request_id(request, command))
+    return await context.registry.write(command, request_id=request_id(request, command))
 
 
-def _request_id(request: Request, command: Command) -> bytes | None:
+def request_id(request: Request, command: Command) -> bytes | None:
     """16 bytes that are the same for the same request under the same Idempotency-Key; None without that header."""
     key = request.headers.get("Idempotency-Key")
     if key is None:

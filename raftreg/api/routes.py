@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from raftreg.api import (
+    acl,
     agent_checks,
     agent_health,
     agent_maintenance,
@@ -17,10 +18,16 @@ from raftreg.api import (
     agent_services,
     catalog,
     cluster_status,
+    config_entries,
+    coordinates,
+    events,
     health,
     kv,
+    monitor,
+    operator,
     prepared,
     session,
+    snapshots,
     status,
 )
 from raftreg.api.context import Handler
@@ -58,6 +65,7 @@ ROUTES: tuple[Route, ...] = (
     Route("/v1/agent/host", {"GET": agent_self.get_host}),
     Route("/v1/agent/members", {"GET": agent_self.get_members}),
     Route("/v1/agent/metrics", {"GET": agent_self.get_metrics}),
+    Route("/v1/agent/monitor", {"GET": monitor.get}),
     Route("/v1/agent/reload", {"PUT": agent_self.put_reload}),
     Route("/v1/agent/leave", {"PUT": agent_self.put_leave}),
     Route("/v1/agent/join/{address...}", {"PUT": agent_self.put_join}),
@@ -127,4 +135,21 @@ ROUTES: tuple[Route, ...] = (
         body_max=kv.VALUE_MAX,
         body_setting=_CONSUL_OPTIONS + "kv_max_value_size",
     ),
+    Route("/v1/event/fire/{name...}", {"PUT": events.fire}),
+    Route("/v1/event/list", {"GET": events.get_list}),
+    Route("/v1/coordinate/datacenters", {"GET": coordinates.get_datacenters}),
+    Route("/v1/coordinate/nodes", {"GET": coordinates.get_nodes}, failed_reads_carry_index=True),
+    Route("/v1/coordinate/node/{node...}", {"GET": coordinates.get_node}, failed_reads_carry_index=True),
+    Route("/v1/coordinate/update", {"PUT": coordinates.put_update}),
+    Route("/v1/config", {"PUT": config_entries.put}),
+    Route("/v1/config/{kind...}", {"GET": config_entries.get, "DELETE": config_entries.delete}),
+    Route("/v1/operator/raft/configuration", {"GET": operator.get_raft_configuration}),
+    Route("/v1/operator/raft/peer", {"DELETE": operator.delete_raft_peer}),
+    Route(
+        "/v1/operator/autopilot/configuration", {"GET": operator.get_autopilot, "PUT": operator.put_autopilot}
+    ),
+    Route("/v1/operator/autopilot/health", {"GET": operator.get_health}),
+    Route("/v1/operator/keyring", operator.KEYRING),
+    Route("/v1/snapshot", {"GET": snapshots.get, "PUT": snapshots.put}, body_max=snapshots.BODY_MAX),
+    *(Route(f"/v1/acl/{path}", dict.fromkeys(methods, acl.refuse)) for path, methods in acl.PATHS.items()),
 )

@@ -48,6 +48,7 @@ class PeerStatus:
     voter: bool
     connected: bool
     last_contact_s: float | None  # seconds since it was last heard, None if never
+    match_index: int | None = None  # newest entry that it is known to have; None unless this node leads
 
 
 @dataclass(frozen=True, slots=True)

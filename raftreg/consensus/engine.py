@@ -171,6 +171,14 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         """The next entry that pysyncobj will send to a member."""
         return int(self._SyncObj__raftNextIndex.get(node, 0))
 
+    def match_index(self, member: str) -> int | None:
+        """The newest entry that a member is known to have; None if this node does not lead."""
+        if not self.leading:
+            return None
+        if member == self.member_id:
+            return self.journal.last
+        return int(self._SyncObj__raftMatchIndex.get(self.guard.node(member), 0))
+
     def set_next_index(self, node: Node, index: int) -> None:
         """Make pysyncobj go on elsewhere."""
         self._SyncObj__raftNextIndex[node] = index

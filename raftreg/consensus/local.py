@@ -105,7 +105,7 @@ class LocalConsensus:
             snapshot_index=0,
             cluster_id="",
             leader_contact_s=0.0,
-            peers=(PeerStatus(self._id, self._name, self._address, True, True, 0.0),),
+            peers=(PeerStatus(self._id, self._name, self._address, True, True, 0.0, self._index),),
         )
 
     def _tell(self) -> None:

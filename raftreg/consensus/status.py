@@ -87,6 +87,7 @@ def _peers(engine: "Engine", wires: "Wires", settings: "RaftSettings", now: floa
                 voter=member in engine.members.voters,
                 connected=me or member in engine.guard.up,
                 last_contact_s=None if heard is None else max(0.0, now - heard),
+                match_index=engine.match_index(member),
             )
         )
     return tuple(found)

@@ -12,6 +12,8 @@ from raftreg.duties.liveness import LivenessDuty
 from raftreg.duties.own_node import OwnNodeDuty
 from raftreg.duties.renewals import RENEWAL_CALL
 from raftreg.duties.sessions import SessionDuty
+from raftreg.duties.restores import RestoreDuty
+from raftreg.duties.server_health import HEALTH_CALL, ServerHealthDuty
 from raftreg.errors import NotApplied, OutcomeUnknown
 from raftreg.registry import Registry
 from raftreg.state import Topic
@@ -83,22 +85,31 @@ class Duties:
     ) -> None:
         """Nothing runs yet. `lost_after_s`: how long a node is silent before it counts as lost."""
         self._registry = registry
-        workers = [Worker(), Worker(), Worker(), Worker()]
+        workers = [Worker() for _ in range(6)]
         checks = CheckDuty(registry, workers[0].wake)
         self.sessions = SessionDuty(registry, workers[1].wake)
+        health = ServerHealthDuty(registry)
         duties: list[Duty] = [
             checks,
             self.sessions,
             LivenessDuty(registry, lost_after_s),
             OwnNodeDuty(
-                registry, node_id=node_id, address=address, raft_port=raft_port, http_address=http_address
+                registry,
+                workers[3].wake,
+                node_id=node_id,
+                address=address,
+                raft_port=raft_port,
+                http_address=http_address,
             ),
+            health,
+            RestoreDuty(registry),
         ]
         self._pairs = list(zip(workers, duties, strict=True))
         self._tasks: list[asyncio.Task[None]] = []
         registry.on_topics(self._on_topics)
         registry.on_leader_call(TTL_CALL, checks.on_heartbeat)
         registry.on_leader_call(RENEWAL_CALL, self.sessions.on_renewal)
+        registry.on_leader_call(HEALTH_CALL, health.on_call)
         registry.consensus.on_change(self._wake_all)
 
     async def start(self) -> None:

@@ -2,7 +2,7 @@
 
 import ipaddress
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -11,7 +11,7 @@ from raftreg.commands import Deregister, Register
 from raftreg.duties.liveness import ALIVE
 from raftreg.errors import Refused
 from raftreg.model import HTTP_META, SERF_HEALTH, SERVER_SERVICE, Check, Node, Service
-from raftreg.registry import Registry
+from raftreg.registry import EVERYTHING, Registry
 from raftreg.state import Topic
 from raftreg.state.queries import CheckById, ServiceNodes
 
@@ -26,10 +26,18 @@ class OwnNodeDuty:
     name = "own node"
 
     def __init__(
-        self, registry: Registry, *, node_id: str, address: str, raft_port: int, http_address: str = ""
+        self,
+        registry: Registry,
+        wake: Callable[[], None] = lambda: None,
+        *,
+        node_id: str,
+        address: str,
+        raft_port: int,
+        http_address: str = "",
     ) -> None:
         """`http_address`: host:port of the HTTP API, told to operators' tools; "" if it shall not be told."""
         self._registry = registry
+        self._wake = wake
         name = registry.node_name
         self._node = Node(
             name=name,
@@ -51,7 +59,9 @@ class OwnNodeDuty:
         )
 
     def on_topics(self, topics: Sequence[Topic]) -> None:
-        """Nothing in the state wakes this duty: it looks every second, at the price of three lookups."""
+        """A restore may have taken the record away. Otherwise a look every second, three lookups, is enough."""
+        if EVERYTHING in topics:
+            self._wake()
 
     async def step(self) -> float:
         """Write the record if it is not there as it should be."""

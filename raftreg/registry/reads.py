@@ -42,7 +42,7 @@ class Reader:
         self._joining: dict[bool, list[asyncio.Future[None]]] = {}
         self._rounds: set[asyncio.Task[None]] = set()
         self._contact: tuple[float, bool, float] = (float("-inf"), False, 0.0)
-        self._stopping = False
+        self.stopping = False
         replica.on_topics(lambda topics: self._answers.forget() if EVERYTHING in topics else None)
 
     def find(self, query: "Query[T]") -> Found[T]:
@@ -64,14 +64,14 @@ class Reader:
         if options.index > 0 and found.index <= options.index:
             del found, encodings  # nobody shall hold an answer in memory that is old by the time it is given
             found, encodings = await self._block(query, options)
-            if found.index <= options.index and not stale and not self._stopping:
+            if found.index <= options.index and not stale and not self.stopping:
                 await self._catch_up(confirm)
                 found, encodings = self._answers.find(query)
         return self._answer(found, encodings, stale)
 
     def stop_waiting(self) -> None:
         """Let every blocking read return now, and every later one at once."""
-        self._stopping = True
+        self.stopping = True
         self._watch.notify_all()
 
     def _answer(self, found: Found[T], encodings: Encodings, stale: bool) -> Answer[T]:
@@ -90,7 +90,7 @@ class Reader:
             waiter = self._watch.register(topics)
             try:
                 changed = self._answers.find(query)[0].index > options.index
-                if changed or self._stopping or not await self._woken(waiter, deadline):
+                if changed or self.stopping or not await self._woken(waiter, deadline):
                     return self._answers.find(query)
             finally:
                 self._watch.remove(waiter)
@@ -112,7 +112,7 @@ class Reader:
         while self._state.index < index:
             waiter = self._watch.register((EVERY_COMMAND,))
             try:
-                if self._stopping or not await self._woken(waiter, deadline):
+                if self.stopping or not await self._woken(waiter, deadline):
                     at = self._state.index
                     raise Refused(500, f"min-index {index} was not reached in time: this node is at {at}")
             finally:

@@ -114,6 +114,11 @@ class Registry:
                 raise NoLeader("no leader") from None
             raise NoLeader(f"catching up, at {status.applied_index} of {status.commit_index}") from None
 
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing waits any more: who repeats a blocking read answers with what there is."""
+        return self._reader.stopping
+
     async def stop(self) -> None:
         """Let every blocking read answer, finish the writes in flight as far as that can be, give up the others."""
         self._reader.stop_waiting()

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import assert_never
 
 from raftreg.cluster_commands import (
@@ -42,8 +43,9 @@ from raftreg.errors import Refused
 from raftreg.query_commands import QueryDelete, QueryPut
 from raftreg.state import loading, locks, registration, snapshot
 from raftreg.state.changes import EVERYTHING, Applied, Changes
+from raftreg.state.events import Events
 from raftreg.state.restore import RESERVE, Staged, check_current, staged_again
-from raftreg.state.results import RESULTS_MAX
+from raftreg.state.results import RESULTS_MAX, Results
 from raftreg.state.tables import Core, Limits, Tables, empty
 from raftreg.state.tombstones import TOMBSTONES_MAX
 
@@ -226,6 +228,17 @@ class State:
         That function may run in another thread while this state goes on changing.
         """
         return snapshot.freeze(self._tables())
+
+    def freeze_archive(self) -> Callable[[], bytes]:
+        """As `freeze`, without what a restore would not take: memory of results, events, a restore under way."""
+        kept = replace(
+            self._tables(), results=Results(self._limits.results_max), events=Events(), collected=None
+        )
+        return snapshot.freeze(kept)
+
+    def check_archive(self, data: bytes) -> int:
+        """The index of a dump that could be restored; ValueError for other bytes. Changes nothing."""
+        return loading.load(data, self._limits).index
 
     def dump(self) -> bytes:
         """The whole state as bytes. Equal states have equal bytes, whatever their history."""
