@@ -13,7 +13,6 @@ from functools import lru_cache
 
 from raftreg.api.agent_records import local_services
 from raftreg.api.context import ApiContext
-from raftreg.api.filter.regex import Pattern, PatternError
 from raftreg.api.http import Request, Response
 from raftreg.api.options import Options, parse_options, write
 from raftreg.api.render import JSON_TYPE, json_bytes, json_response
@@ -21,6 +20,7 @@ from raftreg.api.shapes import Json
 from raftreg.cluster_commands import FireEvent
 from raftreg.errors import Refused
 from raftreg.model import Event, Service
+from raftreg.regex import Pattern, PatternError
 from raftreg.registry import Answer, ReadOptions
 from raftreg.state.cluster_queries import RecentEvents
 

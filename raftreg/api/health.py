@@ -81,9 +81,7 @@ async def _instances(
         rows = [
             health_json(node, service, checks, context.datacenter)
             for node, service, checks in sort_near(context, near, answer.value, lambda row: row[0])
-            if has_tags(service, tags)
-            and has_pairs(node.meta, meta)
-            and (not passing or is_passing(checks))
+            if has_tags(service, tags) and has_pairs(node.meta, meta) and (not passing or is_passing(checks))
         ]
         return select(wanted, rows)
 

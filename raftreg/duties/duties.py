@@ -11,9 +11,9 @@ from raftreg.duties.heartbeats import TTL_CALL
 from raftreg.duties.liveness import LivenessDuty
 from raftreg.duties.own_node import OwnNodeDuty
 from raftreg.duties.renewals import RENEWAL_CALL
-from raftreg.duties.sessions import SessionDuty
 from raftreg.duties.restores import RestoreDuty
 from raftreg.duties.server_health import HEALTH_CALL, ServerHealthDuty
+from raftreg.duties.sessions import SessionDuty
 from raftreg.errors import NotApplied, OutcomeUnknown
 from raftreg.registry import Registry
 from raftreg.state import Topic

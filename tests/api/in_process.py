@@ -53,7 +53,7 @@ class Node:
         self.sessions = SessionDuty(self.registry, lambda: None)
         self.registry.on_topics(self.sessions.on_topics)
         self.registry.on_leader_call(RENEWAL_CALL, self.sessions.on_renewal)
-        self._answer: Callable[[Request], Awaitable[Response]] = create_handler(self.context)
+        self.answer: Callable[[Request], Awaitable[Response]] = create_handler(self.context)
 
     async def start(self) -> None:
         """Lead, and register the own node."""
@@ -69,7 +69,7 @@ class Node:
         raw_path, _, query = target.partition("?")
         data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         request = Request(method, decode_percent(raw_path), raw_path, Query.parse(query), {}, data)
-        response = await self._answer(request)
+        response = await self.answer(request)
         return Reply(response.status, response.headers, response.body.decode())
 
     async def get(self, target: str) -> Reply:

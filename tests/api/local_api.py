@@ -64,3 +64,10 @@ def run(scenario: Callable[[LocalApi], Awaitable[None]]) -> None:
         await asyncio.wait_for(scenario(await start_api()), 20)
 
     asyncio.run(main())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return once the condition holds; TimeoutError if that takes very long."""
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - the condition is on what no event tells of
+            await asyncio.sleep(0.01)
