@@ -1,0 +1,51 @@
+"""`raftreg verify`: its verdict beside the figures, so that no speed is shown without it."""
+
+import json
+import subprocess
+import sys
+
+from bench.harness.figures import UP, Figure
+from bench.harness.targets import Target
+from bench.workloads.base import Scope, Workload
+
+
+class Consistency(Workload):
+    """A cluster of its own with all faults."""
+
+    name = "consistency"
+    is_long = True
+    ours_only = True
+    raftreg_only = True
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scope)
+        self._failed: list[str] = []
+
+    def run(self, target: Target, seed: int) -> list[Figure]:
+        """How many checks passed, failed, and found no evidence."""
+        seconds = self.scope.choose(15, 60)
+        command = [
+            sys.executable,
+            "-m",
+            "raftreg",
+            "verify",
+            "--seconds",
+            str(seconds),
+            "--seed",
+            str(seed),
+            "--json",
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        verdict = json.loads(done.stdout)
+        outcomes = [check["outcome"] for check in verdict["checks"]]
+        self._failed += [
+            f"verify: {check['name']} failed" for check in verdict["checks"] if check["outcome"] == "FAIL"
+        ]
+        return [
+            self.figure("raftreg verify", outcome, "checks", UP, float(outcomes.count(outcome)))
+            for outcome in ("PASS", "FAIL", "EMPTY")
+        ]
+
+    def verify(self, target: Target) -> list[str]:
+        """What it found."""
+        return self._failed

@@ -1,0 +1,70 @@
+"""Reads in all modes, of one key and of services with 1 to 500 instances, at the leader and at a follower."""
+
+from bench.harness import load
+from bench.harness.client import BlockingClient
+from bench.harness.dialects import CONSISTENT, DEFAULT, STALE, Call
+from bench.harness.figures import DOWN, UP, Figure
+from bench.harness.targets import Target
+from bench.workloads.base import Scope, Workload, places
+
+MODES = (DEFAULT, CONSISTENT, STALE)
+
+
+class Reads(Workload):
+    """64 clients."""
+
+    name = "reads"
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scope)
+        self.instances: tuple[int, ...] = scope.choose((3, 50), (1, 3, 50, 500))
+
+    def prepare(self, target: Target) -> None:
+        """A thousand keys, and a service of each size."""
+        address, dialect = target.addresses[target.leader()], target.dialect
+        load.fill(address, (dialect.put().filled(number) for number in range(1000)))
+        for instances in self.instances:
+            call = dialect.register(_service(instances))
+            load.fill(address, (call.filled(number) for number in range(instances)))
+
+    def run(self, target: Target, seed: int) -> list[Figure]:
+        """Throughput of each."""
+        figures = []
+        for place, number in places(target):
+            for case, call in self._cases(target):
+                found = load.closed_loop(
+                    target.addresses[number], call, clients=64, seconds=self.scope.choose(1.0, 5.0)
+                )
+                named = f"{case}, {place}"
+                figures.append(self.figure(named, "rate", "1/s", UP, found.rate, found.curve))
+                figures.append(self.figure(named, "p99", "ms", DOWN, found.at(0.99) * 1e3))
+                if found.bad:
+                    raise OSError(f"{target.name}: {found.bad} of {found.requests} reads failed")
+        return figures
+
+    def _cases(self, target: Target) -> list[tuple[str, Call]]:
+        cases = []
+        for mode in MODES:
+            cases.append((f"key, {mode}", target.dialect.get(mode)))
+            for instances in self.instances:
+                if mode == DEFAULT or not self.scope.quick:
+                    call = target.dialect.find(_service(instances), mode)
+                    cases.append((f"{instances} instances, {mode}", call))
+        return [(case, call) for case, call in cases if call is not None]
+
+    def verify(self, target: Target) -> list[str]:
+        """Each node names all instances."""
+        wrong = []
+        for instances in self.instances:
+            call = target.dialect.find(_service(instances), DEFAULT)
+            assert call is not None
+            for address in target.addresses:
+                with BlockingClient(address) as client:
+                    found = target.dialect.count(client.send(call)[1])
+                if found != instances:
+                    wrong.append(f"{target.name}: {found} instances where {instances} are registered")
+        return wrong
+
+
+def _service(instances: int) -> str:
+    return f"bench-of-{instances}"

@@ -1,0 +1,58 @@
+"""KV PUTs: one client after the other, and many at once, at the leader and through a follower."""
+
+from bench.harness import load
+from bench.harness.client import BlockingClient
+from bench.harness.dialects import STALE
+from bench.harness.figures import DOWN, UP, Figure
+from bench.harness.stats import curve, percentile
+from bench.harness.targets import Target
+from bench.workloads.base import Workload, places
+
+
+class Writes(Workload):
+    """Values of 64 bytes over a thousand keys; other sizes in a full run."""
+
+    name = "writes"
+
+    def run(self, target: Target, seed: int) -> list[Figure]:
+        """Sequential latency, then throughput."""
+        figures = []
+        for place, number in places(target):
+            address = target.addresses[number]
+            call = target.dialect.put()
+            seconds = load.sequential(address, call, self.scope.choose(500, 2000))
+            for share, label in ((0.5, "p50"), (0.99, "p99")):
+                value = percentile(seconds, share) * 1e3
+                points = tuple(curve(seconds)) if label == "p50" else ()
+                figures.append(self.figure(f"1 client, {place}", label, "ms", DOWN, value, points))
+            for clients in self.scope.choose((64,), (8, 64, 512)):
+                case = f"{clients} clients, {place}"
+                found = load.closed_loop(address, call, clients=clients, seconds=self.scope.choose(2.0, 8.0))
+                figures.append(self.figure(case, "rate", "1/s", UP, found.rate, found.curve))
+                figures.append(self.figure(case, "p99", "ms", DOWN, found.at(0.99) * 1e3))
+                if found.bad:
+                    raise OSError(f"{target.name}: {found.bad} of {found.requests} writes failed")
+        if not self.scope.quick:
+            figures += self._sizes(target)
+        return figures
+
+    def _sizes(self, target: Target) -> list[Figure]:
+        address = target.addresses[target.leader()]
+        figures = []
+        for size in (1 << 10, 16 << 10, 128 << 10):
+            call = target.dialect.put(size, key=f"size{size}/")
+            seconds = load.sequential(address, call, 200)
+            case = f"1 client, leader, {size >> 10} KiB"
+            figures.append(self.figure(case, "p50", "ms", DOWN, percentile(seconds, 0.5) * 1e3))
+        return figures
+
+    def verify(self, target: Target) -> list[str]:
+        """Every node has the same value of a key once it has heard of it."""
+        call = target.dialect.get(STALE)
+        assert call is not None
+        seen = set()
+        for address in target.addresses:
+            with BlockingClient(address) as client:
+                status, body = client.send(call.filled(7))
+                seen.add((status, body if b'"kvs"' not in body else body.partition(b'"kvs"')[2]))
+        return [] if len(seen) == 1 else [f"{target.name}: nodes differ in a key: {sorted(seen)!r:.200}"]
