@@ -152,7 +152,7 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class Deregister:
-    """Remove the most specific of check, service (with its checks), node (with all). Result: bool.
+    """Remove the service (with its checks) if one is named, else the check, else the node (with all). Result: bool.
 
     With `expected_modify_index` nothing is removed (False) unless the check `cause` of that node is still at that
     index: for timers. Otherwise True, also when there was nothing to remove.

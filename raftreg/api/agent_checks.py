@@ -9,8 +9,9 @@ from raftreg.api.catalog import row_filter
 from raftreg.api.check_kinds import refuse_unprobed
 from raftreg.api.context import ApiContext
 from raftreg.api.decode import decode_body
+from raftreg.api.filter import FILTER_REFUSED, Filter
 from raftreg.api.http import Request, Response
-from raftreg.api.options import parse_options, write
+from raftreg.api.options import Options, parse_options, write
 from raftreg.api.render import empty_response, json_response
 from raftreg.api.shapes import agent_check_json
 from raftreg.commands import CheckUpdate, Deregister, Register
@@ -24,10 +25,18 @@ OUTPUT_MAX: Final = 4096  # bytes of an output that are kept
 async def get_checks(context: ApiContext, request: Request) -> Response:
     """GET /v1/agent/checks: checks by id, with their newest outputs."""
     options = parse_options(context, request)
-    wanted = row_filter(context, options, selectors.CHECK)
+    wanted = _check_filter(context, options)
     rows = {check.id: agent_check_json(check) for check in local_checks(context)}
     shown = {key: row for key, row in rows.items() if wanted is None or wanted.matches(row)}
     return json_response(shown, pretty=options.pretty)
+
+
+def _check_filter(context: ApiContext, options: Options) -> Filter | None:
+    """The filter; a wrong one is refused in Consul's words, which lack here what they begin with elsewhere."""
+    try:
+        return row_filter(context, options, selectors.CHECK)
+    except Refused as error:
+        raise Refused(error.status, error.text.removeprefix(FILTER_REFUSED)) from None
 
 
 async def register(context: ApiContext, request: Request) -> Response:
@@ -43,7 +52,7 @@ async def register(context: ApiContext, request: Request) -> Response:
 async def deregister(context: ApiContext, request: Request) -> Response:
     """PUT /v1/agent/check/deregister/ID: an unknown check is gone already."""
     if not request.rest:
-        raise Refused(400, "Missing check ID")
+        raise Refused(500, "CheckID missing")
     check = await find_check(context, request.rest)
     if check is not None:
         await write(context, request, Deregister(check.node, check_id=check.id))

@@ -6,6 +6,8 @@ from typing import Final
 from raftreg.api.bodies import SERVICE_FIELDS, Body, is_any_address, service_extra, service_weights
 from raftreg.api.decode import BOOL, DURATION, INT, STRING, STRINGS, ListOf, MapOf, Object, Shape
 from raftreg.api.metadata import metadata_mistake
+from raftreg.api.probe_kinds import probe_kind
+from raftreg.api.proxies import proxy_mistake
 from raftreg.errors import Refused
 from raftreg.model import Check, Probe, Service
 
@@ -63,18 +65,35 @@ _CHECK_ALIASES = {
     "failures_before_critical": "FailuresBeforeCritical",
     "output_max_size": "OutputMaxSize",
 }
+# Consul decodes definitions into types without a name, which its messages show.
+_TYPE_OF_CHECK = (
+    "struct {{ Interval interface {{}}; Timeout interface {{}}; TTL interface {{}}; "
+    "DeregisterCriticalServiceAfter interface {{}}; "
+    'Args []string "json:\\"args\\""; ScriptArgsSnake []string "json:\\"script_args\\""; '
+    'DeregisterCriticalServiceAfterSnake interface {{}} "json:\\"deregister_critical_service_after\\""; '
+    'DockerContainerIDSnake string "json:\\"docker_container_id\\""; '
+    'TLSSkipVerifySnake bool "json:\\"tls_skip_verify\\""; {}'
+    'ServiceIDSnake string "json:\\"service_id\\""; *structs.Alias }}'
+)
+_TYPE_OF_SERVICE = (
+    'struct { EnableTagOverrideSnake bool "json:\\"enable_tag_override\\""; '
+    'TaggedAddressesSnake map[string]structs.ServiceAddress "json:\\"tagged_addresses\\""; *structs.Alias }'
+)
 CHECK_DEFINITION = Object(
-    "CheckDefinition",
+    "",
     {**_CHECK_FIELDS, "ID": STRING, "CheckID": STRING, "ServiceID": STRING, "Token": STRING},
     _CHECK_ALIASES,
+    type_name=_TYPE_OF_CHECK.format(""),
 )
 _CHECK_TYPE = Object(
     "CheckType",
     {**_CHECK_FIELDS, "CheckID": STRING, "ProxyHTTP": STRING, "ProxyGRPC": STRING},
     {alias: name for alias, name in _CHECK_ALIASES.items() if alias != "service_id"} | {"id": "CheckID"},
+    type_name=_TYPE_OF_CHECK.format('ServiceID string "json:\\"ServiceID\\""; '),
+    hides_path=True,
 )
 SERVICE_DEFINITION = Object(
-    "ServiceDefinition",
+    "",
     {
         **SERVICE_FIELDS,
         "Name": STRING,
@@ -83,8 +102,9 @@ SERVICE_DEFINITION = Object(
         "Token": STRING,
     },
     {"enable_tag_override": "EnableTagOverride", "tagged_addresses": "TaggedAddresses"},
+    type_name=_TYPE_OF_SERVICE,
 )
-CHECK_UPDATE = Object("checkUpdate", {"Status": STRING, "Output": STRING}, strict=False)
+CHECK_UPDATE = Object("checkUpdate", {"Status": STRING, "Output": STRING}, type_name="agent.checkUpdate")
 
 _COMMON_FIELDS = frozenset(
     {"ID", "CheckID", "ServiceID", "Token", "Name", "Notes", "Status", "Interval", "Timeout", "TTL"}
@@ -102,7 +122,12 @@ def service_of(body: Body, node: str) -> tuple[Service, list[Body]]:
     if is_any_address(body.get("Address", "")):
         raise Refused(400, "Invalid service address")
     _check_weights(body.get("Weights"))
-    _check_meta(body.get("Meta") or {})
+    wrong = metadata_mistake(body.get("Meta") or {})
+    if wrong:
+        raise Refused(400, f"Invalid Service Meta: {wrong}")
+    wrong = proxy_mistake(body)
+    if wrong:
+        raise Refused(400, wrong)
     checks = _checks_of(body)
     tags = body.get("Tags")
     address, port = body.get("Address", ""), body.get("Port", 0)
@@ -176,18 +201,6 @@ def _check(body: Body, node: str, *, check_id: str, name: str, service_id: str) 
     )
 
 
-def probe_kind(body: Body) -> str:
-    """How the status of the check is found out: the first that was given."""
-    for field, kind in (("GRPC", "grpc"), ("HTTP", "http"), ("TTL", "ttl"), ("TCP", "tcp"), ("UDP", "udp")):
-        if body.get(field):
-            return kind
-    if body.get("AliasNode") or body.get("AliasService"):
-        return "alias"
-    if body.get("ScriptArgs"):
-        return "docker" if body.get("DockerContainerID") else "script"
-    return "h2ping" if body.get("H2PING") else "os_service" if body.get("OSService") else ""
-
-
 def _probe(body: Body, kind: str) -> Probe:
     interval_s, deregister_s = body.get("Interval", 0.0), body.get("DeregisterCriticalServiceAfter", 0.0)
     options = {
@@ -243,12 +256,6 @@ def _check_weights(given: Body | None) -> None:
         why = "DNS Weight must be between 0 and 65535"
     if why:
         raise Refused(400, f"Invalid Weights: {why}")
-
-
-def _check_meta(meta: dict[str, str]) -> None:
-    why = metadata_mistake(meta)
-    if why:
-        raise Refused(400, f"Invalid Service Meta: {why}")
 
 
 def _tagged_addresses(given: Body | None, address: str, port: int) -> Body | None:

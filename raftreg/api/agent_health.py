@@ -17,11 +17,11 @@ _SEVERITY = ("passing", "warning", "critical", "maintenance")
 async def get_by_id(context: ApiContext, request: Request) -> Response:
     """GET /v1/agent/health/service/id/ID: 200 passing, 429 warning, 503 critical or in maintenance, 404 unknown."""
     if not request.rest:
-        raise Refused(400, "Missing serviceID")
+        raise Refused(500, "Bad request: Missing serviceID")
     service = local_service(context, request.rest)
     if service is None:
         if _wants_text(request):
-            return _text(404, f"ServiceId {request.rest} not found", "application/json")
+            return json_response(f"ServiceId {request.rest} not found", status=404)
         return json_response({"AggregatedStatus": "critical", "Service": None, "Checks": None}, status=404)
     status, shown = _health(service, local_checks(context))
     if _wants_text(request):
@@ -32,7 +32,7 @@ async def get_by_id(context: ApiContext, request: Request) -> Response:
 async def get_by_name(context: ApiContext, request: Request) -> Response:
     """GET /v1/agent/health/service/name/NAME: as by id, for the worst of the service's instances on this node."""
     if not request.rest:
-        raise Refused(400, "Missing service Name")
+        raise Refused(500, "Bad request: Missing service Name")
     checks = local_checks(context)
     found = [_health(one, checks) for one in local_services(context) if one.name == request.rest]
     if not found:
@@ -73,5 +73,5 @@ def _wants_text(request: Request) -> bool:
     return request.headers.get("Accept", "").startswith("text/plain")
 
 
-def _text(status: int, text: str, content_type: str = "text/plain") -> Response:
-    return Response(status, {"Content-Type": content_type}, text.encode("utf-8", "surrogateescape"))
+def _text(status: int, text: str) -> Response:
+    return Response(status, {"Content-Type": "text/plain"}, text.encode("utf-8", "surrogateescape"))

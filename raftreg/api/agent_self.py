@@ -58,6 +58,8 @@ async def get_self(context: ApiContext, request: Request) -> Response:
 async def get_members(context: ApiContext, request: Request) -> Response:
     """GET /v1/agent/members: the nodes of the cluster. There is no WAN pool, so `?wan` gives the same."""
     options = parse_options(context, request)
+    if request.query.get("segment") not in ("", "_all"):
+        raise Refused(500, "Network segments are not supported in this version of Consul")
     status = context.registry.consensus.status()
     ids = {node.name: node for node, _ in context.registry.local(ServiceNodes(SERVER_SERVICE)).value}
     members = []

@@ -98,7 +98,7 @@ def _replaces_checks(request: Request) -> bool:
 async def deregister(context: ApiContext, request: Request) -> Response:
     """PUT /v1/agent/service/deregister/ID: the service goes, with its checks; an unknown one is gone already."""
     if not request.rest:
-        raise Refused(400, "Missing service ID")
+        raise Refused(500, "ServiceID missing")
     service = await find_service(context, request.rest)
     if service is not None:
         await write(context, request, Deregister(service.node, service_id=service.id))

@@ -15,12 +15,16 @@ from raftreg.api.decode import (
     Object,
     Shape,
 )
+from raftreg.api.metadata import metadata_mistake
+from raftreg.api.probe_kinds import check_type
+from raftreg.api.proxies import proxy_mistake
 from raftreg.commands import Deregister, Register
 from raftreg.durations import format_duration
 from raftreg.errors import Refused
 from raftreg.model import Check, Node, Service, Weights
 
 _UUID_LENGTH: Final = 36
+_UUID_HYPHENS: Final = (8, 13, 18, 23)
 _HEX: Final = frozenset("0123456789abcdefABCDEF")
 
 WEIGHTS = Object("Weights", {"Passing": INT, "Warning": INT})
@@ -49,6 +53,7 @@ PROXY = Object(
         "local_service_port": "LocalServicePort",
         "mesh_gateway": "MeshGateway",
     },
+    hides_path=True,
 )
 CONNECT = Object(
     "ServiceConnect", {"Native": BOOL, "SidecarService": ANY}, {"sidecar_service": "SidecarService"}
@@ -212,7 +217,14 @@ def _service(node_name: str, body: Body) -> Service:
     if is_any_address(body.get("Address", "")):
         raise Refused(500, "Invalid service address")
     if not name:
-        raise Refused(500, "failed inserting service: object missing ID")
+        raise Refused(500, "failed inserting service: failed inserting service: object missing primary index")
+    wrong = proxy_mistake(body)
+    if wrong:
+        raise Refused(500, wrong)
+    wrong = metadata_mistake(body.get("Meta") or {})
+    if wrong:
+        where = f"node {node_name} and serviceID {service_id or name}"
+        raise Refused(500, f"failed inserting service: Invalid Service Meta for {where}: {wrong}")
     tags = body.get("Tags")
     return Service(
         node=node_name,
@@ -235,7 +247,8 @@ def _check(node_name: str, body: Body) -> Check:
     if owner.lower() != node_name.lower():
         raise Refused(500, f'check node "{owner}" does not match node "{node_name}"')
     if not check_id:
-        raise Refused(500, f'failed inserting check: object missing ID on node "{node_name}"')
+        text = f'failed inserting check: failed inserting check: object missing primary index on node "{node_name}"'
+        raise Refused(500, text)
     tags = body.get("ServiceTags")
     return Check(
         node=node_name,
@@ -247,7 +260,7 @@ def _check(node_name: str, body: Body) -> Check:
         service_id=body.get("ServiceID", ""),
         service_name=body.get("ServiceName", ""),
         service_tags=None if tags is None else tuple(tags),
-        type=body.get("Type", ""),
+        type=body.get("Type") or check_type(body.get("Definition") or {}),
         definition=_definition(body.get("Definition") or {}),
     )
 
@@ -271,6 +284,8 @@ def _check_uuid(text: str) -> None:
         return
     if len(text) != _UUID_LENGTH:
         raise Refused(500, "Bad node ID: uuid string is wrong length")
-    parts = text.split("-")
-    if [len(part) for part in parts] != [8, 4, 4, 4, 12] or not _HEX.issuperset("".join(parts)):
+    if any(text[place] != "-" for place in _UUID_HYPHENS):
         raise Refused(500, "Bad node ID: uuid is improperly formatted")
+    for place, letter in enumerate(text):
+        if place not in _UUID_HYPHENS and letter not in _HEX:
+            raise Refused(500, f"Bad node ID: encoding/hex: invalid byte: U+{ord(letter):04X} '{letter}'")

@@ -11,7 +11,14 @@ from raftreg.api.decode import decode_body
 from raftreg.api.filter import Filter, Struct, compile_filter
 from raftreg.api.http import Request, Response
 from raftreg.api.near import near_variant, sort_near, wanted_near
-from raftreg.api.options import Options, check_datacenter, parse_options, read, write
+from raftreg.api.options import (
+    Options,
+    check_datacenter,
+    parse_options,
+    read,
+    read_cached,
+    write_in_body_datacenter,
+)
 from raftreg.api.render import answer_response, json_response, written_response
 from raftreg.api.shapes import Json, flat_service_json, node_json, service_json
 from raftreg.errors import Refused
@@ -30,7 +37,7 @@ async def register(context: ApiContext, request: Request) -> Response:
     command = register_command(body)
     if body.get("SkipNodeUpdate") and await _is_registered(context, command.node_name):
         command = replace(command, node=None)
-    return written_response(await write(context, request, command))
+    return written_response(await write_in_body_datacenter(context, request, command))
 
 
 async def _is_registered(context: ApiContext, node_name: str) -> bool:
@@ -42,12 +49,13 @@ async def deregister(context: ApiContext, request: Request) -> Response:
     """PUT /v1/catalog/deregister: a check, a service or a node."""
     body = decode_body(request.body, DEREGISTER)
     check_datacenter(context, str(body.get("Datacenter", "")))
-    return written_response(await write(context, request, deregister_command(body)))
+    return written_response(await write_in_body_datacenter(context, request, deregister_command(body)))
 
 
 async def get_datacenters(context: ApiContext, request: Request) -> Response:
     """GET /v1/catalog/datacenters: the own one, as there is no other."""
-    return json_response([context.datacenter], pretty="pretty" in request.query)
+    options = parse_options(context, request)
+    return json_response([context.datacenter], pretty=options.pretty)
 
 
 async def get_nodes(context: ApiContext, request: Request) -> Response:
@@ -68,8 +76,14 @@ async def get_nodes(context: ApiContext, request: Request) -> Response:
 async def get_services(context: ApiContext, request: Request) -> Response:
     """GET /v1/catalog/services: names with the tags of their instances."""
     options = parse_options(context, request)
-    answer = await read(context, options, ServiceTags(node_meta(request)))
-    return answer_response(options, answer, lambda: {name: list(tags) for name, tags in answer.value.items()})
+    answer, headers = await read_cached(context, options, ServiceTags(node_meta(request)))
+
+    def shape() -> object:
+        return {name: list(tags) for name, tags in answer.value.items()}
+
+    response = answer_response(options, answer, shape)
+    response.headers.update(headers)
+    return response
 
 
 async def get_service(context: ApiContext, request: Request) -> Response:
@@ -89,7 +103,7 @@ async def _service_list(
 ) -> Response:
     wanted = row_filter(context, options, selectors.FLAT_SERVICE)
     tags, meta, near = wanted_tags(request), node_meta(request), wanted_near(context, request)
-    answer = await read(context, options, query)
+    answer, headers = await read_cached(context, options, query, (tags, meta))
 
     def shape() -> object:
         rows = [
@@ -99,7 +113,9 @@ async def _service_list(
         ]
         return select(wanted, rows)
 
-    return answer_response(options, answer, shape, variant=(tags, meta, near_variant(context, near)))
+    response = answer_response(options, answer, shape, variant=(tags, meta, near_variant(context, near)))
+    response.headers.update(headers)
+    return response
 
 
 async def get_node(context: ApiContext, request: Request) -> Response:

@@ -66,13 +66,16 @@ class MapOf:
 class Object:
     """An object with known fields. Others are an error, or ignored if not `strict`.
 
-    `aliases` are further names of fields, in lower case.
+    `aliases` are further names of fields, in lower case. `type_name` is what messages call the type where it is not
+    structs.NAME. One that `hides_path` tells no place inside itself, as a Go type that decodes itself does.
     """
 
     name: str
     fields: Mapping[str, "Shape"]
     aliases: Mapping[str, str] = field(default_factory=dict)
     strict: bool = True
+    type_name: str = ""
+    hides_path: bool = False
     _folded: dict[str, str] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -122,7 +125,7 @@ def decode(body: bytes, shape: Object) -> dict[str, object]:
 
 def _object(value: object, shape: Object) -> dict[str, object]:
     if not isinstance(value, dict):
-        raise _Mismatch(_type_name(value), f"structs.{shape.name}")
+        raise _Mismatch(_type_name(value), shape.type_name or f"structs.{shape.name}")
     result: dict[str, object] = {}
     for given, inner in value.items():
         name = shape.find(given)
@@ -133,7 +136,13 @@ def _object(value: object, shape: Object) -> dict[str, object]:
             try:
                 result[name] = _value(inner, shape.fields[name])
             except _Mismatch as mismatch:
-                mismatch.struct = mismatch.struct or shape.name
+                inner_shape = shape.fields[name]
+                element = inner_shape.element if isinstance(inner_shape, ListOf) else inner_shape
+                if isinstance(element, Object) and element.hides_path:
+                    mismatch.path.clear()
+                    mismatch.struct = shape.name
+                elif not mismatch.path:
+                    mismatch.struct = shape.name
                 mismatch.path.append(name)
                 raise
     return result

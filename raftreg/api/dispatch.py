@@ -10,7 +10,7 @@ from posixpath import normpath
 
 from raftreg.api.context import ApiContext
 from raftreg.api.failures import FAILED_READ_HEADERS, failure_response, unexpected_response
-from raftreg.api.http import Request, Response, encode_path, escapes_are_valid
+from raftreg.api.http import Request, Response, encode_path, escapes_are_valid, is_printable
 from raftreg.api.render import text_response
 from raftreg.api.routes import BODY_SETTING, ROUTES, Route
 from raftreg.errors import RaftregError
@@ -83,6 +83,8 @@ def create_handler(context: ApiContext, routes: Iterable[Route] = ROUTES) -> Ans
     async def answer(request: Request) -> Response:
         if not escapes_are_valid(request.raw_path):
             return text_response(400, "invalid URL escape")
+        if not is_printable(request.path):
+            return Response(400)
         target = router.redirect(request.path)
         if target is not None:
             return _moved(request, target)
@@ -132,8 +134,8 @@ def _without_handler(request: Request, route: Route) -> Response:
 def _moved(request: Request, path: str) -> Response:
     """301 to `path`, keeping the query string; a body only for GET, as in Go."""
     location = encode_path(path)
-    if request.query:
-        location += "?" + request.query.encode()
+    if request.query.text:
+        location += "?" + request.query.text
     if request.method != "GET":
         return Response(301, {"Location": location})
     body = f'<a href="{escape(location)}">Moved Permanently</a>.\n'

@@ -1,14 +1,11 @@
 """/v1/health: checks, and instances with the checks that decide about them."""
 
-from dataclasses import replace
-from typing import TypeVar
-
 from raftreg.api import selectors
 from raftreg.api.catalog import node_meta, required, row_filter, select, wanted_tags
 from raftreg.api.context import ApiContext
 from raftreg.api.http import Request, Response
 from raftreg.api.near import near_variant, sort_near, wanted_near
-from raftreg.api.options import Options, parse_options, read
+from raftreg.api.options import Options, parse_options, read, read_cached
 from raftreg.api.parameters import parse_bool
 from raftreg.api.render import answer_response
 from raftreg.api.shapes import check_json, health_json
@@ -22,7 +19,6 @@ from raftreg.state.queries import NodeChecks, ServiceChecks, ServiceHealth, Stat
 
 CheckRows = tuple[tuple[Node, Check], ...]
 HealthRows = tuple[Instance, ...]
-T = TypeVar("T")
 
 
 async def get_node(context: ApiContext, request: Request) -> Response:
@@ -75,7 +71,7 @@ async def _instances(
     wanted = row_filter(context, options, selectors.HEALTH)
     passing = _parse_passing(request)
     tags, meta, near = wanted_tags(request), node_meta(request), wanted_near(context, request)
-    answer, headers = await read_cached(context, options, query)
+    answer, headers = await read_cached(context, options, query, (tags, meta))
 
     def shape() -> object:
         rows = [
@@ -90,19 +86,6 @@ async def _instances(
     )
     response.headers.update(headers)
     return response
-
-
-async def read_cached(
-    context: ApiContext, options: Options, query: Query[T]
-) -> tuple[Answer[T], dict[str, str]]:
-    """Read, with `?cached` from the local copy once the same was asked before; and the headers that tell."""
-    if not options.cached:
-        return await read(context, options, query), {}
-    if not context.cached_reads.seen_before(query):
-        return await read(context, options, query), {"X-Cache": "MISS"}
-    local = replace(options, read=replace(options.read, mode="stale"))
-    answer = await read(context, local, query)
-    return answer, {"X-Cache": "HIT", "Age": str(answer.last_contact_ms // 1000)}
 
 
 def _parse_passing(request: Request) -> bool:

@@ -26,6 +26,16 @@ def encode_path(path: str) -> str:
     return quote(path, safe=_PATH_SAFE, errors="surrogateescape")
 
 
+def is_printable(path: str) -> bool:
+    """Whether a decoded path holds printable characters only, as Go's unicode.IsPrint has it.
+
+    What is no UTF-8 counts as the replacement character, which is printable.
+    """
+    return path.isprintable() or all(
+        letter.isprintable() or "\ud800" <= letter <= "\udfff" for letter in path
+    )
+
+
 def escapes_are_valid(text: str) -> bool:
     """Whether each % is followed by two hexadecimal digits."""
     position = text.find("%")
@@ -40,10 +50,12 @@ def escapes_are_valid(text: str) -> bool:
 class Query:
     """The parameters of a query string: several per name, in order; presence and value are told apart."""
 
-    __slots__ = ("_pairs",)
+    __slots__ = ("_pairs", "text")
 
-    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(self, pairs: Iterable[tuple[str, str]] = (), text: str = "") -> None:
+        """`text` is the query string as it was sent."""
         self._pairs = tuple(pairs)
+        self.text = text
 
     @classmethod
     def parse(cls, text: str) -> "Query":
@@ -57,7 +69,7 @@ class Query:
             name, _, value = part.partition("=")
             if escapes_are_valid(name) and escapes_are_valid(value):
                 pairs.append((_decode_parameter(name), _decode_parameter(value)))
-        return cls(pairs)
+        return cls(pairs, text)
 
     def __bool__(self) -> bool:
         """Whether any parameter was given."""

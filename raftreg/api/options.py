@@ -5,7 +5,9 @@ come out as clients know them (a bad `wait` before a missing name, both before a
 """
 
 import hashlib
-from dataclasses import dataclass
+import re
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 from raftreg.api.context import ApiContext
@@ -35,12 +37,15 @@ class Options:
     filter: str
 
 
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 _NOTHING_ASKED = Options(ReadOptions(), "", False, False, "")
 
 
 def parse_options(context: ApiContext, request: Request) -> Options:
     """The shared parameters of the request. Refused (400) with the text that clients know for each mistake."""
     query, headers = request.query, request.headers
+    if "Cache-Control" in headers:
+        _check_cache_control(headers["Cache-Control"])
     if not query and "X-Raftreg-Min-Index" not in headers:
         return _NOTHING_ASKED
     wait_s = _parse_wait(query.get("wait"))
@@ -84,6 +89,14 @@ def _parse_wait(text: str) -> float:
     return min(wait_s, WAIT_S_MAX)
 
 
+def _check_cache_control(text: str) -> None:
+    """Refused (400) for an age that is no number. The ages themselves mean nothing here: see `cached`."""
+    for part in text.split(","):
+        name, given, value = part.strip().partition("=")
+        if given and name in ("max-age", "stale-if-error") and not _INTEGER.fullmatch(value):
+            raise Refused(400, "Invalid Cache-Control header.")
+
+
 def _parse_index(text: str, error: str) -> int:
     if not text:
         return 0
@@ -122,7 +135,7 @@ def _unsigned(text: str) -> int | None:
 
 def check_datacenter(context: ApiContext, named: str) -> None:
     """Refused (500) if another datacenter than the own one was named: this cluster knows no other."""
-    if named and named.lower() != context.datacenter.lower():
+    if named and named != context.datacenter:
         raise Refused(500, "No path to datacenter")
 
 
@@ -132,9 +145,30 @@ async def read(context: ApiContext, options: Options, query: Query[T]) -> Answer
     return await context.registry.read(query, options.read)
 
 
+async def read_cached(
+    context: ApiContext, options: Options, query: Query[T], variant: Hashable = ()
+) -> tuple[Answer[T], dict[str, str]]:
+    """Read, with `?cached` from the local copy once the same was asked before; and the headers that tell.
+
+    `variant` holds what beside the query makes it another question.
+    """
+    if not options.cached:
+        return await read(context, options, query), {}
+    if not context.cached_reads.seen_before((query, variant, options.filter)):
+        return await read(context, options, query), {"X-Cache": "MISS"}
+    local = replace(options, read=replace(options.read, mode="stale"))
+    answer = await read(context, local, query)
+    return answer, {"X-Cache": "HIT", "Age": str(answer.last_contact_ms // 1000)}
+
+
 async def write(context: ApiContext, request: Request, command: Command) -> Ok:
     """Write through the registry. A request with an Idempotency-Key that is repeated is done once."""
     check_datacenter(context, request.query.get("dc"))
+    return await write_in_body_datacenter(context, request, command)
+
+
+async def write_in_body_datacenter(context: ApiContext, request: Request, command: Command) -> Ok:
+    """The same for requests that name the datacenter in their body, and whose `?dc` is ignored as in Consul."""
     return await context.registry.write(command, request_id=request_id(request, command))
 
 

@@ -5,9 +5,8 @@ from typing import Any, Final
 
 from raftreg import instances, templates
 from raftreg.api.context import ApiContext
-from raftreg.api.health import read_cached
 from raftreg.api.http import Request, Response
-from raftreg.api.options import Options, check_datacenter, parse_options, read, write
+from raftreg.api.options import Options, check_datacenter, parse_options, read, read_cached, write
 from raftreg.api.prepared_bodies import query_body, query_of
 from raftreg.api.render import JSON_TYPE, answer_response, index_headers, json_bytes, written_response
 from raftreg.api.shapes import Json, health_json, prepared_query_json

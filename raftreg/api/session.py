@@ -28,14 +28,14 @@ _INT64_MAX: Final = 2**63 - 1
 
 # Not strict: clients send fields that never had a meaning here.
 SESSION: Final = Object(
-    "Session",
+    "",
     {
         "Name": STRING,
         "Node": STRING,
         "LockDelay": ANY,
         "Behavior": STRING,
         "TTL": STRING,
-        "Checks": STRINGS,
+        "Checks": ListOf(STRING, "[]types.CheckID"),
         "NodeChecks": STRINGS,
         "ServiceChecks": ListOf(
             Object("ServiceCheck", {"ID": STRING, "Namespace": STRING}, strict=False),
@@ -43,6 +43,7 @@ SESSION: Final = Object(
         ),
     },
     strict=False,
+    type_name="struct { LockDelay interface {}; *structs.Alias }",
 )
 
 
@@ -161,11 +162,17 @@ def _lock_delay_ns(given: object) -> int:
         return LOCK_DELAY_NS
     if isinstance(given, str):
         try:
-            return parse_nanoseconds(given)
+            return _whole_delay_ns(parse_nanoseconds(given))
         except ValueError as error:
             raise Refused(400, f"Request decode failed: {error}") from None
-    if isinstance(given, bool) or not isinstance(given, int | float) or abs(given) > _INT64_MAX:
-        text = "json: cannot unmarshal value into Go struct field Session.LockDelay of type time.Duration"
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        return LOCK_DELAY_NS  # as Consul does with what is neither text nor number
+    if abs(given) > _INT64_MAX:
+        text = "json: cannot unmarshal number into Go struct field .LockDelay of type time.Duration"
         raise Refused(400, f"Request decode failed: {text}")
-    number = int(given)
-    return number * _NS if number < _NANOSECONDS_MIN else number
+    return _whole_delay_ns(int(given))
+
+
+def _whole_delay_ns(number: int) -> int:
+    """Less than a microsecond was meant as seconds."""
+    return max(number * _NS, -_INT64_MAX) if number < _NANOSECONDS_MIN else number

@@ -124,7 +124,10 @@ def agent_service_json(service: Service) -> Json:
         shown["TaggedAddresses"] = dict(service.tagged_addresses)
     shown["Weights"] = weights_json(service.weights)
     shown["EnableTagOverride"] = service.enable_tag_override
-    return shown | {name: extra[name] for name in ("Kind", "Proxy", "Connect") if extra.get(name)}
+    shown |= {name: extra[name] for name in ("Kind", "Proxy", "Connect") if extra.get(name)}
+    if extra.get("Kind") == "connect-proxy":
+        shown["Proxy"] = _proxy_json(extra)
+    return shown
 
 
 def agent_check_json(check: Check) -> Json:

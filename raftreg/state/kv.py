@@ -27,7 +27,10 @@ class KVTable:
                 self.held.setdefault(entry.session, set()).add(name)
 
     def set(self, changes: Changes, command: KVSet) -> bool:
-        """Store a value, or answer False because `cas` does not match."""
+        """Store a value, or answer False because `cas` does not match.
+
+        The lock stays with its holder, but the count of locks begins again, as in Consul.
+        """
         name = as_name(command.key)
         old = self.entries.get(name)
         if command.cas is not None and command.cas != (0 if old is None else old.modify_index):
@@ -37,12 +40,10 @@ class KVTable:
             entry = KVEntry(command.key, command.value, command.flags, 0, None, index, index)
             self.order.add(name)
             self.gone.forget(name)
-        elif old.value == command.value and old.flags == command.flags:
+        elif (old.value, old.flags, old.lock_index) == (command.value, command.flags, 0):
             return True
         else:
-            entry = KVEntry(
-                old.key, command.value, command.flags, old.lock_index, old.session, old.create_index, index
-            )
+            entry = KVEntry(old.key, command.value, command.flags, 0, old.session, old.create_index, index)
         self.entries[name] = entry
         self._touch(changes, command.key)
         return True

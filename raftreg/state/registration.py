@@ -36,7 +36,7 @@ def register(catalog: Catalog, changes: Changes, command: Register) -> bool:
 
 
 def deregister(catalog: Catalog, changes: Changes, command: Deregister) -> bool:
-    """Remove the most specific of check, service and node; what is not there is as good as removed.
+    """Remove the service if one is named, else the check, else the node; what is not there is as good as removed.
 
     False, and nothing is removed, if the check that caused this changed since the sender saw it.
     """
@@ -47,14 +47,14 @@ def deregister(catalog: Catalog, changes: Changes, command: Deregister) -> bool:
             return False
     if host is None:
         return True
-    if command.check_id:
-        check = host.checks.get(command.check_id)
-        if check is not None:
-            catalog.drop_check(changes, host, check)
-    elif command.service_id:
+    if command.service_id:
         service = host.services.get(command.service_id)
         if service is not None:
             catalog.drop_service(changes, host, service)
+    elif command.check_id:
+        check = host.checks.get(command.check_id)
+        if check is not None:
+            catalog.drop_check(changes, host, check)
     else:
         catalog.drop_node(changes, host)
     return True

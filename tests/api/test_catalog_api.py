@@ -107,7 +107,8 @@ def test_connect_lists_proxies_and_native_instances() -> None:
     """catalog/connect and health/connect give the proxies for a service, and instances that need none."""
 
     async def scenario(node: Node) -> None:
-        proxy = {"Service": "web-proxy", "Kind": "connect-proxy", "Proxy": {"DestinationServiceName": "web"}}
+        destination = {"DestinationServiceName": "web"}
+        proxy = {"Service": "web-proxy", "Kind": "connect-proxy", "Port": 21000, "Proxy": destination}
         native = {"Service": "web", "ID": "native", "Connect": {"Native": True}}
         for name, service in (("a", WEB), ("b", proxy), ("c", native)):
             await node.put("/v1/catalog/register", {"Node": name, "Address": "10.0.0.1", "Service": service})

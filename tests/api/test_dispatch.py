@@ -81,7 +81,7 @@ def test_clean_path(path: str, clean: str) -> None:
 @pytest.mark.parametrize(
     ("method", "target", "location", "body"),
     [
-        ("GET", "/v1/kv/x/../y?raw", "/v1/kv/y?raw=", '<a href="/v1/kv/y?raw=">Moved Permanently</a>.\n'),
+        ("GET", "/v1/kv/x/../y?raw", "/v1/kv/y?raw", '<a href="/v1/kv/y?raw">Moved Permanently</a>.\n'),
         ("GET", "/v1/kv", "/v1/kv/", '<a href="/v1/kv/">Moved Permanently</a>.\n'),
         ("PUT", "/v1//kv/a%20b", "/v1/kv/a%20b", ""),
         ("GET", "/v1/kv//%22<", "/v1/kv/%22%3C", '<a href="/v1/kv/%22%3C">Moved Permanently</a>.\n'),

@@ -128,9 +128,7 @@ def test_creations_that_are_refused(body: dict[str, object], status: int, text: 
     run(scenario)
 
 
-@pytest.mark.parametrize(
-    "body", [b"nope", b"[]", b"{", b'{"TTL": 10}', b'{"LockDelay": true}', b'{"Checks": "x"}']
-)
+@pytest.mark.parametrize("body", [b"nope", b"[]", b"{", b'{"TTL": 10}', b'{"Checks": "x"}'])
 def test_bodies_that_do_not_fit_are_refused(body: bytes) -> None:
     """What is no JSON object of these fields is refused as a whole."""
 
@@ -271,7 +269,7 @@ def test_blocked_lists_wake_for_any_session() -> None:
 
 
 def test_lock_is_taken_held_and_given_back() -> None:
-    """A lock is one session's at a time; each acquisition counts; the entry shows who holds it."""
+    """A lock is one session's at a time; each acquisition counts, until a plain write."""
 
     async def scenario(node: Node) -> None:
         one, two = await create(node, LockDelay="0s"), await create(node, LockDelay="0s")
@@ -285,9 +283,9 @@ def test_lock_is_taken_held_and_given_back() -> None:
         assert (200, "true") == told(await node.put(f"/v1/kv/a?cas={shown['ModifyIndex']}", b"z"))
         assert (200, "true") == told(await node.put(f"/v1/kv/a?release={one}", b"bye"))
         shown = await entry(node, "a")
-        assert ("Session" not in shown, 1, "Ynll") == (True, shown["LockIndex"], shown["Value"])
+        assert ("Session" not in shown, 0, "Ynll") == (True, shown["LockIndex"], shown["Value"])
         assert (200, "true") == told(await node.put(f"/v1/kv/a?acquire={two}"))
-        assert 2 == (await entry(node, "a"))["LockIndex"]
+        assert 1 == (await entry(node, "a"))["LockIndex"]
 
     run(scenario)
 

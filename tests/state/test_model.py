@@ -138,13 +138,13 @@ class SimpleCatalog:
         return True
 
     def _deregister(self, place: str, service_id: str | None, check_id: str | None) -> None:
-        if check_id:
-            self.checks.pop((place, check_id), None)
-        elif service_id:
+        if service_id:
             if self.services.pop((place, service_id), None):
                 for at, (_, _, owner) in list(self.checks.items()):
                     if at[0] == place and owner == service_id:
                         del self.checks[at]
+        elif check_id:
+            self.checks.pop((place, check_id), None)
         elif self.nodes.pop(place, None):
             self.services = {at: name for at, name in self.services.items() if at[0] != place}
             self.checks = {at: check for at, check in self.checks.items() if at[0] != place}

@@ -15,10 +15,11 @@ Spec: https://developer.hashicorp.com/consul/api-docs/features/filtering; regula
 
 from raftreg.api.filter.compiler import Filter, compile_filter
 from raftreg.api.filter.schema import BOOL, INT, STRING, Kind, ListOf, MapOf, Struct
-from raftreg.api.filter.syntax import FilterError
+from raftreg.api.filter.syntax import FILTER_REFUSED, FilterError
 
 __all__ = [
     "BOOL",
+    "FILTER_REFUSED",
     "INT",
     "STRING",
     "Filter",

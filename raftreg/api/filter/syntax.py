@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from raftreg.api.filter.schema import Operator
 from raftreg.errors import Refused
 
+FILTER_REFUSED = "Failed to create boolean expression evaluator: "  # what every refusal begins with
 NESTING_MAX = 100  # deeper parentheses than anybody writes, shallow enough for the interpreter's stack
 
 _SPACE = re.compile(r"[ \t\r\n]+")
-_IDENTIFIER = re.compile(r"[a-zA-Z][a-zA-Z0-9_/]*")
+_IDENTIFIER = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _AFTER_NUMBER = re.compile(r"[ \t\r\n)]|\Z")
 _QUOTED = re.compile(r'"[^"]*"|`[^`]*`')
@@ -64,7 +65,7 @@ class FilterError(Refused):
     """The expression does not parse, or does not fit what it is applied to."""
 
     def __init__(self, why: str) -> None:
-        super().__init__(500, f"Failed to create boolean expression evaluator: {why}")
+        super().__init__(500, FILTER_REFUSED + why)
 
 
 @dataclass(frozen=True, slots=True)
