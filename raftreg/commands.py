@@ -16,23 +16,11 @@ from typing import Any
 
 from raftreg import codec
 from raftreg.cluster_commands import CLUSTER_SHAPES, ClusterCommand, ConfigSet
-from raftreg.codec import (
-    Shape,
-    flag,
-    free,
-    integer,
-    many,
-    mapping,
-    one_of,
-    optional,
-    pair,
-    raw,
-    seconds,
-    text,
-    unsigned,
-)
-from raftreg.model import Check, KVEntry, Node, Probe, Service, Session, Weights
+from raftreg.codec import Shape, flag, free, many, optional, pair, raw, text, unsigned
+from raftreg.model import Check, Node, Service, Session
 from raftreg.query_commands import QUERY_SHAPES, QueryCommand
+from raftreg.records import CHECK, NODE, SERVICE, SESSION
+from raftreg.transactions import TRANSACTION, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +195,7 @@ Command = (
     | SessionExpire
     | LockDelaysEnd
     | QueryCommand
+    | Transaction
 )
 
 
@@ -224,7 +213,7 @@ class Ok:
     """Applied (now, or earlier under the same request id). `index` is the command index it was applied at."""
 
     index: int
-    value: object  # bool, int, str, None, or a list or map of these
+    value: object  # bool, int, str, None, or a list or map of these; bytes for a transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,45 +227,9 @@ class Failed:
 
 Result = Ok | Failed
 
-
-Record = KVEntry | Node | Service | Check | Session
-
-_text_map = mapping(text)
-_free_map = mapping(free)
-_texts = many(text)
-
-_KV_ENTRY = Shape(
-    KVEntry, key=text, value=raw, flags=unsigned, lock_index=unsigned, session=optional(text),
-    create_index=unsigned, modify_index=unsigned,
-)  # fmt: skip
-_NODE = Shape(
-    Node, name=text, id=text, address=text, tagged_addresses=optional(_text_map), meta=optional(_text_map),
-    create_index=unsigned, modify_index=unsigned,
-)  # fmt: skip
-_WEIGHTS = Shape(Weights, passing=integer, warning=integer)
-_SERVICE = Shape(
-    Service, node=text, id=text, name=text, tags=optional(_texts), address=text, port=integer,
-    tagged_addresses=optional(mapping(_free_map)), meta=optional(_text_map), weights=_WEIGHTS.record,
-    enable_tag_override=flag, extra=optional(_free_map), create_index=unsigned, modify_index=unsigned,
-)  # fmt: skip
-_PROBE = Shape(
-    Probe, kind=text, ttl_s=seconds, interval_s=seconds, timeout_s=seconds, deregister_after_s=seconds,
-    success_before_passing=integer, failures_before_critical=integer, options=optional(_free_map),
-)  # fmt: skip
-_CHECK = Shape(
-    Check, node=text, id=text, name=text, status=text, notes=text, output=text, service_id=text,
-    service_name=text, service_tags=optional(_texts), type=text, definition=optional(_free_map),
-    probe=optional(_PROBE.record), create_index=unsigned, modify_index=unsigned,
-)  # fmt: skip
-_SESSION = Shape(
-    Session, id=text, node=text, name=text, behavior=one_of("release", "delete"), ttl=text, ttl_s=seconds,
-    lock_delay_ns=integer, checks=optional(_texts), node_checks=_texts, service_checks=optional(_texts),
-    create_index=unsigned, modify_index=unsigned,
-)  # fmt: skip
-
 _REGISTER = Shape(
-    Register, node_name=text, node=optional(_NODE.record), service=optional(_SERVICE.record),
-    checks=many(_CHECK.record), replace_checks=flag, moves=flag, keep_status=_texts,
+    Register, node_name=text, node=optional(NODE.record), service=optional(SERVICE.record),
+    checks=many(CHECK.record), replace_checks=flag, moves=flag, keep_status=many(text),
 )  # fmt: skip
 _DEREGISTER = Shape(
     Deregister, node=text, service_id=optional(text), check_id=optional(text), cause=text,
@@ -298,22 +251,25 @@ _COMMANDS: tuple[Shape[Any], ...] = (
     *CLUSTER_SHAPES,  # a list that is complete: what comes later is appended here
     Shape(KVLock, key=text, value=raw, flags=unsigned, session=text),
     Shape(KVUnlock, key=text, value=raw, flags=unsigned, session=text),
-    Shape(SessionCreate, session=_SESSION.record),
+    Shape(SessionCreate, session=SESSION.record),
     Shape(SessionDestroy, session=text),
     Shape(SessionsKeep),
     Shape(SessionExpire, session=text, keeper=unsigned),
     Shape(LockDelaysEnd, delays=many(pair(text, unsigned))),
     *QUERY_SHAPES,
+    TRANSACTION,
 )
 _COMMAND_NUMBER = {shape.kind: number for number, shape in enumerate(_COMMANDS)}
 
-_OK = Shape(Ok, index=unsigned, value=free)
+
+def _value(value: object) -> object:
+    return value if type(value) is bytes else free(value)
+
+
+_OK = Shape(Ok, index=unsigned, value=_value)
 _FAILED = Shape(Failed, index=unsigned, status=unsigned, text=text)
 _RESULTS: tuple[Shape[Any], ...] = (_OK, _FAILED)
 _RESULT_NUMBER = {shape.kind: number for number, shape in enumerate(_RESULTS)}
-
-_RECORDS: tuple[Shape[Any], ...] = (_KV_ENTRY, _NODE, _SERVICE, _CHECK, _SESSION)
-_RECORD_NUMBER = {shape.kind: number for number, shape in enumerate(_RECORDS)}
 
 
 def encode_request(request: Request) -> bytes:
@@ -321,7 +277,9 @@ def encode_request(request: Request) -> bytes:
     command = request.command
     number = _COMMAND_NUMBER[type(command)]
     if type(command) is Register:
-        _check_depth(command)
+        _check_depth(command.service, *command.checks)
+    elif type(command) is Transaction:
+        _check_depth(*(record for step in command.operations for record in (step.service, step.check)))
     elif type(command) is ConfigSet:
         free(command.entry.body, codec.DEPTH_MAX)
     return codec.pack((request.id, request.after, number, _COMMANDS[number].row(command)))
@@ -363,21 +321,6 @@ def decode_results(data: bytes) -> list[Result]:
     return [result_from_row(row) for row in rows]
 
 
-def encode_record(record: Record) -> bytes:
-    """The bytes of one record of the model."""
-    number = _RECORD_NUMBER[type(record)]
-    return codec.pack((number, _RECORDS[number].row(record)))
-
-
-def decode_record(data: bytes) -> Record:
-    """The record that `encode_record` was given; ValueError for any other bytes."""
-    row = codec.unpack(data, "record")
-    if type(row) is not list or len(row) != 2:
-        raise ValueError("record: not an array of 2 fields")
-    record: Record = _numbered(_RECORDS, row[0], "record").record(row[1])
-    return record
-
-
 def result_row(result: Result) -> tuple[object, ...]:
     """A result as an array: its kind's number and its fields."""
     number = _RESULT_NUMBER[type(result)]
@@ -399,11 +342,12 @@ def _numbered(shapes: Sequence[Shape[Any]], number: object, what: str) -> Shape[
     return shapes[number]
 
 
-def _check_depth(command: Register) -> None:
+def _check_depth(*records: Service | Check | None) -> None:
     """Refuse to encode what could not be decoded again: free-form fields nested too deeply."""
-    if command.service is not None:
-        free(command.service.extra, codec.DEPTH_MAX + 1)
-    for check in command.checks:
-        free(check.definition, codec.DEPTH_MAX + 1)
-        if check.probe is not None:
-            free(check.probe.options, codec.DEPTH_MAX + 1)
+    for record in records:
+        if isinstance(record, Service):
+            free(record.extra, codec.DEPTH_MAX + 1)
+        elif record is not None:
+            free(record.definition, codec.DEPTH_MAX + 1)
+            if record.probe is not None:
+                free(record.probe.options, codec.DEPTH_MAX + 1)

@@ -18,15 +18,14 @@ from raftreg.commands import (
     Request,
     Result,
     decode_batch,
-    decode_record,
     decode_request,
     decode_results,
     encode_batch,
-    encode_record,
     encode_request,
     encode_results,
 )
 from raftreg.model import Check, KVEntry, Node, Probe, Service, Session, Weights
+from raftreg.records import decode_record, encode_record
 from tests.state.strategies import commands, free_maps, free_values, restore_steps, text_maps
 
 texts = st.text(max_size=8)
@@ -103,7 +102,6 @@ DECODERS: tuple[Callable[[bytes], object], ...] = (
     decode_request,
     decode_batch,
     decode_results,
-    decode_record,
 )
 
 

@@ -28,7 +28,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"watch"}),
     frozenset({"state", "consensus"}),
     frozenset({"commands"}),
-    frozenset({"cluster_commands", "query_commands"}),
+    frozenset({"cluster_commands", "query_commands", "transactions"}),
+    frozenset({"records"}),
     frozenset({"checkers", "codec", "instances", "templates"}),
     frozenset({"model"}),
     frozenset(

@@ -74,7 +74,7 @@ SERVICE_FIELDS: dict[str, Shape] = {
     "Namespace": STRING,
     "Partition": STRING,
 }
-_NODE_SERVICE = Object(
+NODE_SERVICE = Object(
     "NodeService",
     {**SERVICE_FIELDS, "Service": STRING, "CreateIndex": INT, "ModifyIndex": INT, "ContentHash": STRING},
 )
@@ -104,7 +104,7 @@ _DEFINITION = Object(
         "TTL": DURATION,
     },
 )
-_HEALTH_CHECK = Object(
+HEALTH_CHECK = Object(
     "HealthCheck",
     {
         "Node": STRING,
@@ -134,9 +134,9 @@ REGISTER = Object(
         "Address": STRING,
         "TaggedAddresses": STRING_MAP,
         "NodeMeta": STRING_MAP,
-        "Service": _NODE_SERVICE,
-        "Check": _HEALTH_CHECK,
-        "Checks": ListOf(_HEALTH_CHECK, "structs.HealthChecks"),
+        "Service": NODE_SERVICE,
+        "Check": HEALTH_CHECK,
+        "Checks": ListOf(HEALTH_CHECK, "structs.HealthChecks"),
         "SkipNodeUpdate": BOOL,
         "Partition": STRING,
         "Token": STRING,
@@ -170,7 +170,7 @@ def register_command(body: Body) -> Register:
     if not body.get("Address") and not skip:
         raise Refused(500, "Must provide address if SkipNodeUpdate is not set")
     node_id = body.get("ID", "")
-    _check_uuid(node_id)
+    check_uuid(node_id)
     node = Node(
         name=node_name,
         id=node_id.lower(),
@@ -178,9 +178,9 @@ def register_command(body: Body) -> Register:
         tagged_addresses=body.get("TaggedAddresses"),
         meta=body.get("NodeMeta"),
     )
-    service = _service(node_name, body["Service"]) if "Service" in body else None
+    service = service_record(node_name, body["Service"]) if "Service" in body else None
     given = [*body.get("Checks", ()), *([body["Check"]] if "Check" in body else ())]
-    checks = tuple(_check(node_name, check) for check in given)
+    checks = tuple(check_record(node_name, check) for check in given)
     return Register(node_name, node, service, checks)
 
 
@@ -210,7 +210,7 @@ def service_extra(body: Body) -> dict[str, object] | None:
     return extra or None
 
 
-def _service(node_name: str, body: Body) -> Service:
+def service_record(node_name: str, body: Body) -> Service:
     service_id, name = body.get("ID", ""), body.get("Service", "")
     if service_id and not name:
         raise Refused(500, "Must provide service name with ID")
@@ -241,7 +241,7 @@ def _service(node_name: str, body: Body) -> Service:
     )
 
 
-def _check(node_name: str, body: Body) -> Check:
+def check_record(node_name: str, body: Body) -> Check:
     check_id = body.get("CheckID") or body.get("Name", "")
     owner = body.get("Node") or node_name
     if owner.lower() != node_name.lower():
@@ -278,7 +278,7 @@ def _definition(body: Body) -> dict[str, object] | None:
     return shown or None
 
 
-def _check_uuid(text: str) -> None:
+def check_uuid(text: str) -> None:
     """Refused (500) for what is neither empty nor a UUID, in the words that clients know."""
     if not text:
         return

@@ -6,16 +6,18 @@ first value is ignored, and text that is no Unicode is replaced. The result hold
 their proper names.
 """
 
+import base64
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from raftreg.api.json_text import TOO_DEEP, DecodeError, Number, parse_json
 from raftreg.durations import parse_duration
 from raftreg.errors import Refused
 
+_NOT_BASE64 = re.compile("[^A-Za-z0-9+/]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INT64_MAX: Final = 2**63 - 1
 _UINT64_MAX: Final = 2**64 - 1
@@ -42,7 +44,7 @@ class _Mismatch(Exception):
 class Scalar:
     """One value. `name` is its type in messages; `kind` what JSON it takes."""
 
-    kind: Literal["string", "bool", "int", "float", "duration", "any"]
+    kind: Literal["string", "bool", "int", "float", "base64", "duration", "any"]
     name: str
 
 
@@ -94,6 +96,7 @@ BOOL = Scalar("bool", "bool")
 INT = Scalar("int", "int")
 UINT = Scalar("int", "uint64")
 FLOAT = Scalar("float", "float64")
+BASE64 = Scalar("base64", "[]uint8")  # bytes in the result
 DURATION = Scalar(
     "duration", "time.Duration"
 )  # a text such as "10s" or a number of nanoseconds; seconds in the result
@@ -121,6 +124,21 @@ def decode(body: bytes, shape: Object) -> dict[str, object]:
         raise mismatch.error() from None
     except RecursionError:
         raise DecodeError(TOO_DEEP) from None
+
+
+def decode_list(body: bytes, shape: ListOf) -> list[Any]:
+    """The elements of the array that the body is; null is an empty one. DecodeError for what does not fit."""
+    value = parse_json(body)
+    if value is None:
+        return []
+    try:
+        elements = _value(value, shape)
+    except _Mismatch as mismatch:
+        raise mismatch.error() from None
+    except RecursionError:
+        raise DecodeError(TOO_DEEP) from None
+    assert isinstance(elements, list)
+    return elements
 
 
 def _object(value: object, shape: Object) -> dict[str, object]:
@@ -165,7 +183,14 @@ def _value(value: object, shape: Shape) -> object:
             return {_clean(key): _value(inner, element) for key, inner in value.items()}
 
 
-_ZEROS: Mapping[str, object] = {"string": "", "bool": False, "int": 0, "duration": 0.0, "float": 0.0}
+_ZEROS: Mapping[str, object] = {
+    "string": "",
+    "bool": False,
+    "int": 0,
+    "base64": b"",
+    "duration": 0.0,
+    "float": 0.0,
+}
 
 
 def _scalar(value: object, shape: Scalar) -> object:
@@ -181,6 +206,8 @@ def _scalar(value: object, shape: Scalar) -> object:
             if not low <= value <= high:
                 raise _Mismatch(f"number {value}", shape.name)
             return value
+        case "base64" if isinstance(value, str):
+            return _base64(value)
         case "int" if isinstance(value, Number):
             raise _Mismatch(f"number {value.text[:40]}", shape.name)
         case "float" if isinstance(value, int | float) and not isinstance(value, bool):
@@ -198,6 +225,17 @@ def _float(value: int | float, shape: Scalar) -> float:
     if not math.isfinite(number):
         raise _Mismatch("number", shape.name)
     return number
+
+
+def _base64(text: str) -> bytes:
+    """The bytes that the text stands for; line breaks within it count for nothing, as in Go."""
+    text = text.replace("\r", "").replace("\n", "")
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        wrong = _NOT_BASE64.search(text)
+        at = len(text) if wrong is None else wrong.start()
+        raise DecodeError(f"illegal base64 data at input byte {at}") from None
 
 
 def _duration(value: object) -> float:

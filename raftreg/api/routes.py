@@ -29,6 +29,7 @@ from raftreg.api import (
     session,
     snapshots,
     status,
+    txn,
 )
 from raftreg.api.context import Handler
 
@@ -129,6 +130,12 @@ ROUTES: tuple[Route, ...] = (
     Route("/v1/session/info/{id...}", {"GET": session.get_info}, failed_reads_carry_index=True),
     Route("/v1/session/list", {"GET": session.get_list}, failed_reads_carry_index=True),
     Route("/v1/session/node/{node...}", {"GET": session.get_node}, failed_reads_carry_index=True),
+    Route(
+        "/v1/txn",
+        {"PUT": txn.put},
+        body_max=txn.BODY_MAX,
+        body_setting=_CONSUL_OPTIONS + "txn_max_req_len",
+    ),
     Route(
         "/v1/kv/{key...}",
         {"GET": kv.get_key, "PUT": kv.put_key, "DELETE": kv.delete_key},

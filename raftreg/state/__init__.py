@@ -7,6 +7,7 @@ What is guaranteed
       `modify_index` and the index of every answer are such numbers. Two writes never share one.
     * A command is carried out whole or refused whole. A refused one, and one that would change nothing, moves no
       index and names no topic.
+    * A transaction is carried out whole or not at all, as one command: its writes share one index.
     * A request is applied once: its result is remembered by the request's id, and the second time it is only told
       again. What is older than the memory is refused, not risked.
     * A session ends within the command that takes its node or a check that it named, or turns that check critical; its

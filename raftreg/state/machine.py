@@ -41,13 +41,14 @@ from raftreg.commands import (
 )
 from raftreg.errors import Refused
 from raftreg.query_commands import QueryDelete, QueryPut
-from raftreg.state import loading, locks, registration, snapshot
+from raftreg.state import loading, locks, registration, snapshot, transactions
 from raftreg.state.changes import EVERYTHING, Applied, Changes
 from raftreg.state.events import Events
 from raftreg.state.restore import RESERVE, Staged, check_current, staged_again
 from raftreg.state.results import RESULTS_MAX, Results
 from raftreg.state.tables import Core, Limits, Tables, empty
 from raftreg.state.tombstones import TOMBSTONES_MAX
+from raftreg.transactions import Transaction
 
 SessionCommand = (
     KVLock | KVUnlock | SessionCreate | SessionDestroy | SessionsKeep | SessionExpire | LockDelaysEnd
@@ -84,7 +85,7 @@ class State:
         self.kv = tables.kv
         self.catalog = tables.catalog
         self.sessions = tables.sessions
-        self._core = Core(tables.kv, tables.catalog, tables.sessions, tables.prepared)
+        self.core = Core(tables.kv, tables.catalog, tables.sessions, tables.prepared)
         self.config = tables.config
         self.coordinates = tables.coordinates
         self.autopilot = tables.autopilot
@@ -107,7 +108,7 @@ class State:
             try:
                 value = self._carry_out(changes, request.command)
                 if changes.lost:
-                    locks.end_bereft(self._core, changes)
+                    locks.end_bereft(self.core, changes)
                 result = Ok(self.index, value)
             except Refused as refused:
                 assert not changes.topics, "a command that is refused changes nothing"
@@ -150,25 +151,31 @@ class State:
                 return self.prepared.delete(changes, command)
             case RestoreBegin() | RestoreChunk() | RestoreCommit() | RestoreAbandon():
                 return self._restore(changes, command)
+            case Transaction():
+                outcome = transactions.transact(self.core, changes, command)
+                for step in command.operations:
+                    if step.node is not None and self.catalog.host(step.node.name) is None:
+                        self.coordinates.forget(changes, step.node.name)
+                return outcome
             case _:
                 return self._carry_out_session(changes, command)
 
     def _carry_out_session(self, changes: Changes, command: SessionCommand) -> object:
         match command:
             case KVLock():
-                return locks.lock(self._core, changes, command)
+                return locks.lock(self.core, changes, command)
             case KVUnlock():
-                return locks.unlock(self._core, changes, command)
+                return locks.unlock(self.core, changes, command)
             case SessionCreate():
-                return locks.create(self._core, changes, command)
+                return locks.create(self.core, changes, command)
             case SessionDestroy():
-                return locks.destroy(self._core, changes, command)
+                return locks.destroy(self.core, changes, command)
             case SessionsKeep():
-                return locks.keep(self._core, changes)
+                return locks.keep(self.core, changes)
             case SessionExpire():
-                return locks.expire(self._core, changes, command)
+                return locks.expire(self.core, changes, command)
             case LockDelaysEnd():
-                return locks.end_delays(self._core, changes, command)
+                return locks.end_delays(self.core, changes, command)
             case _:
                 assert_never(command)
 

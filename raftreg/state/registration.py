@@ -17,21 +17,21 @@ def register(catalog: Catalog, changes: Changes, command: Register) -> bool:
     host = catalog.host(command.node_name)
     _refuse_what_is_missing(host, command)
     if command.node is not None:
-        _refuse_taken_name(catalog, host, command.node, command.node_name)
-        host = _put_node(catalog, changes, host, replace(command.node, name=command.node_name))
+        refuse_taken_name(catalog, host, command.node, command.node_name)
+        host = put_node(catalog, changes, host, replace(command.node, name=command.node_name))
     assert host is not None, "a registration without a node is refused above"
     service = command.service
     if service is not None:
         if command.moves:
             _move_here(catalog, changes, host, service)
-        _put_service(catalog, changes, host, service)
+        put_service(catalog, changes, host, service)
         if command.replace_checks:
             kept = {check.id for check in command.checks}
             for check in host.checks_of(service.id):
                 if check.id not in kept:
                     catalog.drop_check(changes, host, check)
     for check in command.checks:
-        _put_check(catalog, changes, host, check, keep_status=check.id in command.keep_status)
+        put_check(catalog, changes, host, check, keep_status=check.id in command.keep_status)
     return True
 
 
@@ -113,7 +113,7 @@ def _refuse_what_is_missing(host: Host | None, command: Register) -> None:
             raise Refused(500, text)
 
 
-def _refuse_taken_name(catalog: Catalog, host: Host | None, node: Node, name: str) -> None:
+def refuse_taken_name(catalog: Catalog, host: Host | None, node: Node, name: str) -> None:
     """Raise Refused if another node, known by its id and alive, has that name.
 
     A node that is registered from outside has no serfHealth; its name may be taken over, and so may a dead node's.
@@ -126,7 +126,7 @@ def _refuse_taken_name(catalog: Catalog, host: Host | None, node: Node, name: st
         raise Refused(500, text)
 
 
-def _put_node(catalog: Catalog, changes: Changes, host: Host | None, node: Node) -> Host:
+def put_node(catalog: Catalog, changes: Changes, host: Host | None, node: Node) -> Host:
     """Add or update the node. A known id under a new name renames: the old name goes, with all that was on it.
 
     The spelling of a name is that of its first registration, and an id is kept if none is given.
@@ -146,7 +146,7 @@ def _put_node(catalog: Catalog, changes: Changes, host: Host | None, node: Node)
     return catalog.put_node(changes, replace(node, create_index=create_index, modify_index=changes.index))
 
 
-def _put_service(catalog: Catalog, changes: Changes, host: Host, service: Service) -> None:
+def put_service(catalog: Catalog, changes: Changes, host: Host, service: Service) -> None:
     """Add or update the service, unless nothing would be different."""
     old = host.services.get(service.id)
     place, index = host.node.name, changes.index
@@ -160,7 +160,7 @@ def _put_service(catalog: Catalog, changes: Changes, host: Host, service: Servic
     catalog.put_service(changes, host, service)
 
 
-def _put_check(catalog: Catalog, changes: Changes, host: Host, check: Check, *, keep_status: bool) -> None:
+def put_check(catalog: Catalog, changes: Changes, host: Host, check: Check, *, keep_status: bool) -> None:
     """Add or update the check under its service's name and tags, unless nothing would be different."""
     old = host.checks.get(check.id)
     told = old if old is not None and keep_status else check

@@ -30,6 +30,7 @@ from raftreg.commands import (
     KVSet,
     KVUnlock,
     LockDelaysEnd,
+    Ok,
     Register,
     Rehome,
     Request,
@@ -57,6 +58,7 @@ from raftreg.model import (
 )
 from raftreg.query_commands import QueryDelete, QueryPut
 from raftreg.state import Applied, Query, State, cluster_queries, prepared_queries, queries
+from raftreg.transactions import KVOperand, Operation, Transaction, decode_outcome
 
 Options = Mapping[str, str]
 
@@ -168,10 +170,30 @@ def _session_command(word: str, words: list[str], options: Options) -> Command:
             return KVLock(words[0], words[1].encode(), flags, words[2])
         case "unlock":
             return KVUnlock(words[0], words[1].encode(), flags, words[2])
+        case "txn":
+            return Transaction(tuple(_operation(*step.split()) for step in words))
         case "end-delays":
             pairs = [pair.rsplit("@", 1) for pair in words]
             return LockDelaysEnd(tuple((key, int(index)) for key, index in pairs))
     raise ValueError(f"unknown command: {word}")
+
+
+def _operation(verb: str, *words: str) -> Operation:
+    """VERB KEY [VALUE] [SESSION] [@INDEX], or node-VERB NAME, service-VERB NODE ID, check-VERB NODE ID STATUS."""
+    index = next((int(word[1:]) for word in words if word.startswith("@")), 0)
+    rest = [word for word in words if not word.startswith("@")]
+    name, *more = rest or [""]
+    kind, _, verb_of_record = verb.partition("-")
+    if kind == "node":
+        address = more[0] if more else "10.9.9.9"
+        return Operation(verb_of_record, node=Node(name, "", address, modify_index=index))
+    if kind == "service":
+        return Operation(verb_of_record, service=Service(name, more[0], more[0], modify_index=index))
+    if kind == "check" and verb_of_record in ("get", "set", "cas", "delete", "delete-cas"):
+        status = more[1] if len(more) > 1 else "critical"
+        return Operation(verb_of_record, check=Check(name, more[0], more[0], status, modify_index=index))
+    session = more.pop() if more and verb in ("check-session", "lock", "unlock") else ""
+    return Operation(verb, kv=KVOperand(name, "".join(more).encode(), index=index, session=session))
 
 
 def _register(words: list[str], options: Options) -> Register:
@@ -254,8 +276,18 @@ def _query(word: str, words: list[str], options: Options) -> Query[object] | Non
 def _shown(applied: Applied) -> str:
     result = applied.result
     said = f"{result.status} {result.text}" if isinstance(result, Failed) else str(result.value).lower()
+    details: list[str] = []
+    if isinstance(result, Ok) and isinstance(result.value, bytes):
+        said, *details = _told(result.value)
     topics = " ".join(f"{what}:{which}" for what, which in applied.topics)
-    return f"{said} @{result.index}" + (f" [{topics}]" if topics else "")
+    return "\n  ".join([f"{said} @{result.index}" + (f" [{topics}]" if topics else ""), *details])
+
+
+def _told(data: bytes) -> list[str]:
+    """How a transaction ended, and what it gave."""
+    outcome = decode_outcome(data)
+    errors = [f"at {error.index}: {error.what}" for error in outcome.errors]
+    return ["failed", *errors] if errors else ["done", *map(_line, outcome.results)]
 
 
 def _lines(value: object) -> list[str]:

@@ -52,6 +52,7 @@ from raftreg.model import (
 )
 from raftreg.query_commands import QueryDelete, QueryPut
 from raftreg.state import Query, cluster_queries, prepared_queries, queries
+from raftreg.transactions import KVOperand, Operation, Transaction
 
 KEYS = ("a", "a/1", "a/2", "ab", "b/1", "ä", "\udcff", "")
 PREFIXES = ("", "a", "a/", "b", "z", "\udcff")
@@ -60,7 +61,7 @@ NAMES = ("web", "Web", "db")
 IDS = ("web", "s1")
 CHECK_IDS = ("c1", "c2", "serfHealth")
 STATUSES = ("passing", "warning", "critical")
-SESSIONS = ("s-1", "s-2", "s-3")
+SESSIONS = tuple(f"00000000-0000-0000-0000-00000000000{number}" for number in (1, 2, 3))
 
 keys, nodes, names, ids = (st.sampled_from(values) for values in (KEYS, NODES, NAMES, IDS))
 check_ids, statuses = st.sampled_from(CHECK_IDS), st.sampled_from(STATUSES)
@@ -218,7 +219,74 @@ prepared_commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(QueryPut, prepared_records, st.booleans()),
     st.builds(QueryDelete, st.sampled_from(QUERY_IDS)),
 )
-commands = kv_commands | catalog_commands | cluster_commands | session_commands | prepared_commands
+operands = st.builds(
+    KVOperand, keys, values, st.sampled_from((0, 1)), st.integers(0, 12), st.sampled_from(("", *SESSIONS))
+)
+verbs_of_keys = st.sampled_from(
+    [
+        "set",
+        "set",
+        "cas",
+        "lock",
+        "unlock",
+        "get",
+        "get-tree",
+        "check-index",
+        "check-session",
+        "check-not-exists",
+        "delete",
+        "delete-cas",
+        "delete-tree",
+        "other",
+    ]
+)
+verbs_of_records = st.sampled_from(("set", "set", "cas", "get", "delete", "delete-cas", "other"))
+small_indexes = st.integers(0, 12)
+operations = st.one_of(
+    st.builds(Operation, verbs_of_keys, operands),
+    st.builds(Operation, st.sampled_from(("set", "lock", "get-tree", "delete-tree")), operands),
+    st.builds(
+        Operation,
+        verbs_of_records,
+        node=st.builds(
+            Node,
+            nodes,
+            st.sampled_from(("", "id-1", "id-2")),
+            st.just("10.0.0.3"),
+            modify_index=small_indexes,
+        ),
+    ),
+    st.builds(
+        Operation,
+        verbs_of_records,
+        service=st.builds(Service, nodes, ids, names, tags, modify_index=small_indexes),
+    ),
+    st.builds(
+        Operation,
+        verbs_of_records,
+        check=st.builds(
+            Check,
+            nodes,
+            check_ids,
+            check_ids,
+            statuses,
+            service_id=st.sampled_from(("", "", "web")),
+            modify_index=small_indexes,
+        ),
+    ),
+)
+transaction_commands: st.SearchStrategy[Command] = st.builds(
+    Transaction, st.lists(operations, max_size=4).map(tuple)
+)
+
+commands = (
+    kv_commands
+    | catalog_commands
+    | cluster_commands
+    | session_commands
+    | prepared_commands
+    | transaction_commands
+)
 
 
 def requests_of(commands: st.SearchStrategy[Command]) -> st.SearchStrategy[Request]:

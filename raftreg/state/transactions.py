@@ -1,0 +1,248 @@
+"""Transactions: every operation sees what those before it did, and either all of them happen or none.
+
+The tables have no way back. So a transaction that writes is first carried out on a small copy of what it can reach (see
+`raftreg.state.trial`), and on the tables themselves only if nothing failed there. Both times it is the same code.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from raftreg.commands import KVDelete, KVDeleteTree, KVLock, KVSet, KVUnlock
+from raftreg.errors import Refused
+from raftreg.model import Check, KVEntry, Node, Service
+from raftreg.records import Record
+from raftreg.state import locks, registration
+from raftreg.state.catalog import NODE_LEVEL, Host
+from raftreg.state.changes import Changes
+from raftreg.state.tables import Core
+from raftreg.state.tombstones import as_name
+from raftreg.state.trial import copy_of
+from raftreg.transactions import (
+    KVOperand,
+    Operation,
+    OperationError,
+    Outcome,
+    Transaction,
+    encode_outcome,
+)
+
+OUTCOME_BYTES_MAX: Final = 1024 * 1024
+KV_WRITES: Final = frozenset({"set", "cas", "lock", "unlock", "delete", "delete-cas", "delete-tree"})
+
+Found = Iterable[Record]
+
+
+def writes(operation: Operation) -> bool:
+    """Whether an operation may change something. Verbs that nobody knows count as the real thing counts them."""
+    return operation.verb in KV_WRITES if operation.kv is not None else operation.verb != "get"
+
+
+def transact(core: Core, changes: Changes, command: Transaction) -> bytes:
+    """Carry out a transaction; its encoded outcome. Refused if that is too large."""
+    trial = Changes(changes.index)
+    outcome = run(copy_of(core, command.operations), trial, command.operations)
+    encoded = encode_outcome(outcome)
+    if len(encoded) > OUTCOME_BYTES_MAX:
+        text = f"Transaction result({len(encoded)} bytes) too large, max size: {OUTCOME_BYTES_MAX} bytes"
+        raise Refused(413, f"{text}. Read what it should return in a transaction of its own.")
+    if not outcome.errors:
+        again = run(core, changes, command.operations)
+        assert outcome == again, "a transaction does the same to the tables as to the copy"
+    return encoded
+
+
+def run(core: Core, changes: Changes, operations: Sequence[Operation]) -> Outcome:
+    """Carry out operations, those that fail aside, whose errors are all that is returned then."""
+    results: list[Record] = []
+    errors: list[OperationError] = []
+    for number, operation in enumerate(operations):
+        try:
+            results.extend(_carry_out(core, changes, operation))
+        except Refused as refused:
+            errors.append(OperationError(number, refused.text))
+        if changes.lost:
+            locks.end_bereft(core, changes)
+    return Outcome((), tuple(errors)) if errors else Outcome(tuple(results))
+
+
+def _carry_out(core: Core, changes: Changes, operation: Operation) -> Found:
+    verb = operation.verb
+    if operation.kv is not None:
+        if verb in KV_WRITES:
+            return _write_key(core, changes, verb, operation.kv)
+        return _read_key(core, verb, operation.kv)
+    if operation.node is not None:
+        return _node(core, changes, verb, operation.node)
+    if operation.service is not None:
+        return _service(core, changes, verb, operation.service)
+    if operation.check is not None:
+        return _check(core, changes, verb, operation.check)
+    return ()
+
+
+def _write_key(core: Core, changes: Changes, verb: str, operand: KVOperand) -> Found:
+    key, kv = operand.key, core.kv
+    match verb:
+        case "set":
+            kv.set(changes, KVSet(key, operand.value, operand.flags))
+        case "cas":
+            if not kv.set(changes, KVSet(key, operand.value, operand.flags, operand.index)):
+                raise _failed(f'failed to set key "{key}", index is stale')
+        case "lock":
+            _lock(core, changes, operand)
+        case "unlock":
+            _check_session_given(operand)
+            if not kv.unlock(changes, KVUnlock(key, operand.value, operand.flags, operand.session)):
+                why = "lock isn't held, or is held by another session"
+                raise _failed(f'failed to unlock key "{key}", {why}')
+        case "delete":
+            kv.delete(changes, KVDelete(key))
+            return ()
+        case "delete-cas":
+            if not kv.delete(changes, KVDelete(key, operand.index)):
+                raise _failed(f'failed to delete key "{key}", index is stale')
+            return ()
+        case "delete-tree":
+            kv.delete_tree(changes, KVDeleteTree(key))
+            return ()
+    return _without_value(kv.get(key))
+
+
+def _lock(core: Core, changes: Changes, operand: KVOperand) -> None:
+    if as_name(operand.key) in core.sessions.delays:
+        raise _failed(f'failed to lock key "{operand.key}" due to lock delay')
+    _check_session_given(operand)
+    error = locks.lookup_error(operand.session)
+    if error is not None:
+        raise _failed(error)
+    if not locks.lock(core, changes, KVLock(operand.key, operand.value, operand.flags, operand.session)):
+        raise _failed(f'failed to lock key "{operand.key}", lock is already held')
+
+
+def _check_session_given(operand: KVOperand) -> None:
+    if not operand.session:
+        raise _failed("missing session")
+
+
+def _read_key(core: Core, verb: str, operand: KVOperand) -> Found:
+    key = operand.key
+    entry = core.kv.get(key)
+    match verb:
+        case "get":
+            if entry is None:
+                raise _failed(f'key "{key}" doesn\'t exist')
+            return (entry,)
+        case "get-tree":
+            return core.kv.under(key)
+        case "check-index":
+            if entry is None:
+                raise _failed(f'failed to check index, key "{key}" doesn\'t exist')
+            if entry.modify_index != operand.index:
+                at = f"current modify index {entry.modify_index}"
+                raise _failed(f'failed index check for key "{key}", {at}')
+            return _without_value(entry)
+        case "check-session":
+            if entry is None:
+                raise _failed(f'failed to check session, key "{key}" doesn\'t exist')
+            if (entry.session or "") != operand.session:
+                what = f'current session "{entry.session or ""}" != "{operand.session}"'
+                raise _failed(f'failed session check for key "{key}", {what}')
+            return _without_value(entry)
+        case "check-not-exists":
+            if entry is not None:
+                raise _failed(f'key "{key}" exists')
+            return ()
+    raise _failed(f'unknown KV verb "{verb}"')
+
+
+def _node(core: Core, changes: Changes, verb: str, node: Node) -> Found:
+    catalog = core.catalog
+    host = catalog.host(node.name)
+    stale = verb.endswith("cas") and node.modify_index != (0 if host is None else host.node.modify_index)
+    match verb:
+        case "get":
+            if node.id:
+                host = catalog.hosts.get(catalog.name_of_id.get(node.id, ""))
+            if host is None:
+                raise _failed(f'node "{node.name}" doesn\'t exist')
+            return (host.node,)
+        case "set" | "cas":
+            if stale:
+                raise _failed(f'failed to set node "{node.name}", index is stale')
+            registration.refuse_taken_name(catalog, host, node, node.name)
+            return (registration.put_node(catalog, changes, host, node).node,)
+        case "delete" | "delete-cas":
+            if stale or (host is None and verb == "delete-cas"):
+                raise _failed(f'failed to delete node "{node.name}", index is stale')
+            if host is not None:
+                catalog.drop_node(changes, host)
+            return ()
+    raise _failed(f'unknown Node verb "{verb}"')
+
+
+def _service(core: Core, changes: Changes, verb: str, service: Service) -> Found:
+    host = core.catalog.host(service.node)
+    old = None if host is None else host.services.get(service.id)
+    stale = verb.endswith("cas") and service.modify_index != (0 if old is None else old.modify_index)
+    what = f'service "{service.id}" on node "{service.node}"'
+    match verb:
+        case "get":
+            if old is None:
+                raise _failed(f"{what} doesn't exist")
+            return (old,)
+        case "set" | "cas":
+            place = _host(host)
+            if stale:
+                raise _failed(f"failed to set {what}, index is stale")
+            registration.put_service(core.catalog, changes, place, service)
+            return (place.services[service.id],)
+        case "delete" | "delete-cas":
+            if stale or (old is None and verb == "delete-cas"):
+                raise _failed(f"failed to delete {what}, index is stale")
+            if host is not None and old is not None:
+                core.catalog.drop_service(changes, host, old)
+            return ()
+    raise _failed(f'unknown Service verb "{verb}"')
+
+
+def _check(core: Core, changes: Changes, verb: str, check: Check) -> Found:
+    host = core.catalog.host(check.node)
+    old = None if host is None else host.checks.get(check.id)
+    stale = verb.endswith("cas") and check.modify_index != (0 if old is None else old.modify_index)
+    what = f'check "{check.id}" on node "{check.node}"'
+    match verb:
+        case "get":
+            if old is None:
+                raise _failed(f"{what} doesn't exist")
+            return (old,)
+        case "set" | "cas":
+            place = _host(host)
+            if stale:
+                raise _failed(f"failed to set {what}, index is stale")
+            if check.service_id not in (NODE_LEVEL, *place.services):
+                raise _failed("Missing service registration")
+            registration.put_check(core.catalog, changes, place, check, keep_status=False)
+            return (place.checks[check.id],)
+        case "delete" | "delete-cas":
+            if stale or (old is None and verb == "delete-cas"):
+                raise _failed(f"failed to delete {what}, index is stale")
+            if host is not None and old is not None:
+                core.catalog.drop_check(changes, host, old)
+            return ()
+    raise _failed(f'unknown Check verb "{verb}"')
+
+
+def _host(host: Host | None) -> Host:
+    if host is None:
+        raise _failed("Missing node registration")
+    return host
+
+
+def _without_value(entry: KVEntry | None) -> Found:
+    """The entry as writes and checks tell it."""
+    return () if entry is None else (replace(entry, value=b""),)
+
+
+def _failed(what: str) -> Refused:
+    return Refused(409, what)
