@@ -6,13 +6,16 @@
 
 Writers and readers run all the while (`tests/e2e/witness.py`). The last lines are a table; the exit code is 1 if an
 acknowledged write was lost, a default or consistent read was stale or stepped back on a node, or a goal was missed.
-Cuts last three seconds, so that elections that do not end would show as a gap of that length.
+Cuts last three seconds, so that elections that do not end would show as a gap of that length. "stall" is the longest
+time for which the machine kept a thread of this very program from running that wanted to sleep 5 ms: on a machine that
+is busy with other things it explains gaps, and figures from there are no figures of raftreg.
 """
 
 import argparse
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -27,6 +30,7 @@ from tests.e2e.witness import Witness, witnessed
 
 SCENES = [f"{fault}:{target}" for fault in FAULTS for target in (LEADER, FOLLOWER, ALL)]
 CUT_S = 3.0
+PULSE_S = 0.005
 ROUNDS_OF = {"kill:leader": 100}  # at least, unless --rounds says otherwise
 # Longest time without an acknowledged write, in seconds, where a majority is left to take it.
 GAP_S = {
@@ -56,6 +60,7 @@ class Row:
     acks: int = 0
     reads: int = 0
     broken: str = ""  # the promise that was broken
+    stall_s: float = 0.0  # for how long the machine kept this program from running
 
     @property
     def gap_s(self) -> float:
@@ -79,6 +84,30 @@ class Row:
         return ", ".join(missed)
 
 
+class Pulse:
+    """A thread that wants to run every few milliseconds; a context manager. `worst_s`: by how much it was late."""
+
+    def __init__(self) -> None:
+        self.worst_s = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="pulse")
+
+    def __enter__(self) -> "Pulse":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        before = time.monotonic()
+        while not self._ended.wait(PULSE_S):
+            now = time.monotonic()
+            self.worst_s = max(self.worst_s, now - before - PULSE_S)
+            before = now
+
+
 def run_scene(row: Row, rounds: int, folder: Path) -> None:
     """All rounds of one fault on one cluster. AssertionError if a promise was broken."""
     fault, _, target = row.scene.partition(":")
@@ -97,7 +126,9 @@ def run_scene(row: Row, rounds: int, folder: Path) -> None:
             for _ in range(rounds):
                 row.outcomes.append(play(stage, FAULTS[fault], target))
 
-        witness = witnessed(cluster, work)
+        with Pulse() as pulse:
+            witness = witnessed(cluster, work)
+    row.stall_s = pulse.worst_s
     row.acks, row.reads = len(witness.acks_at), witness.reads.total()
 
 
@@ -108,7 +139,7 @@ def say(line: str) -> None:
 
 HEAD = (
     f"{'nodes':5} {'scene':22} {'rounds':>6} {'writes':>7} {'reads':>7}   {'gap ms: p50':>11} {'max':>6} {'goal':>5}"
-    f"   {'serving s: p50':>14} {'max':>5} {'goal':>4}   {'terms':>5}  verdict"
+    f"   {'serving s: p50':>14} {'max':>5} {'goal':>4}   {'terms':>5} {'stall ms':>8}  verdict"
 )
 
 
@@ -121,7 +152,7 @@ def line_of(row: Row) -> str:
         f"{row.nodes:5} {row.scene:22} {len(row.outcomes):6} {row.acks:7} {row.reads:7}   "
         f"{statistics.median(gaps) * 1000:11.0f} {max(gaps) * 1000:6.0f} {goal:>5}   "
         f"{statistics.median(serving):14.2f} {max(serving):5.2f} {SERVING_S:4g}   "
-        f"{max((outcome.terms for outcome in row.outcomes), default=0):5}  {row.verdict() or 'ok'}"
+        f"{max((outcome.terms for outcome in row.outcomes), default=0):5} {row.stall_s * 1000:8.0f}  {row.verdict() or 'ok'}"
     )
 
 

@@ -31,6 +31,7 @@ from tests.e2e.witness import equal_digests
 
 LIVE_SERVICES = 500
 KEYS = 500
+REGISTRARS = 10  # divides LIVE_SERVICES: who registered a service takes it away
 LOCKERS = 10
 SESSION_TTL = "10s"  # the least there is; the deadline is twice that
 WAITING_CLIENTS = 30
@@ -76,10 +77,10 @@ class Run:
         self.counts["nobody answered"] += 1
         return b""
 
-    async def register(self, session: aiohttp.ClientSession) -> None:
-        """Services come, and the oldest go, at a steady rate."""
+    async def register(self, session: aiohttp.ClientSession, registrar: int) -> None:
+        """Services come, and the oldest go, at a steady rate; one of several that share the numbers."""
         began = time.monotonic()
-        for number in itertools.count():
+        for number in itertools.count(registrar, REGISTRARS):
             if self.is_over:
                 return
             await asyncio.sleep(max(0.0, began + number / self.rate - time.monotonic()))
@@ -94,7 +95,7 @@ class Run:
                 session, number, "PUT", "/v1/agent/service/register", json.dumps(service).encode()
             )
             gone = number - LIVE_SERVICES
-            if gone >= 0 and gone % 10:  # Each tenth is left to its TTL.
+            if gone >= 0 and gone % 9:  # Some are left to their TTL.
                 await self.request(session, number, "PUT", f"/v1/agent/service/deregister/s-{gone}")
 
     async def use_keys(self, session: aiohttp.ClientSession) -> None:
@@ -128,7 +129,7 @@ class Run:
                 await self.request(session, number + turn, "PUT", f"/v1/session/renew/{held}")
             if number % 3 == 0:
                 await self.request(session, number, "PUT", f"{lock}?release={held}", b"free")
-            if number % 3 != 2:
+            if number % 9:
                 await self.request(session, number, "PUT", f"/v1/session/destroy/{held}")
 
     async def wait_for_changes(self, session: aiohttp.ClientSession, number: int) -> None:
@@ -205,7 +206,8 @@ async def soak(run: Run, every_s: float) -> None:
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session,
         asyncio.TaskGroup() as group,
     ):
-        group.create_task(run.register(session))
+        for number in range(REGISTRARS):
+            group.create_task(run.register(session, number))
         group.create_task(run.use_keys(session))
         group.create_task(run.sample())
         group.create_task(run.disturb(every_s))
