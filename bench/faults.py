@@ -152,7 +152,8 @@ def line_of(row: Row) -> str:
         f"{row.nodes:5} {row.scene:22} {len(row.outcomes):6} {row.acks:7} {row.reads:7}   "
         f"{statistics.median(gaps) * 1000:11.0f} {max(gaps) * 1000:6.0f} {goal:>5}   "
         f"{statistics.median(serving):14.2f} {max(serving):5.2f} {SERVING_S:4g}   "
-        f"{max((outcome.terms for outcome in row.outcomes), default=0):5} {row.stall_s * 1000:8.0f}  {row.verdict() or 'ok'}"
+        f"{max((outcome.terms for outcome in row.outcomes), default=0):5} {row.stall_s * 1000:8.0f}  "
+        f"{row.verdict() or 'ok'}"
     )
 
 

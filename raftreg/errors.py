@@ -70,6 +70,7 @@ class Damaged(StartRefused):
         super().__init__(f"{path}: {what} at offset {offset}. {remedy}")
         self.path = path
         self.offset = offset
+        self.what = what
 
 
 class Fatal(BaseException):

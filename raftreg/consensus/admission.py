@@ -38,6 +38,7 @@ class Admission:
         """
         self.member_id = member_id
         self.acts = False
+        self.was_let_in = False  # by any other member, ever
         self._members, self._send = members, send
         self._count_start, self._up, self._later = count_start, up, later
         self._here: dict[str, Hello] = {}  # connected: each let the other in
@@ -47,6 +48,7 @@ class Admission:
     def met(self, hello: Hello) -> None:
         """A connection to a member was established."""
         self._here[hello.member_id] = hello
+        self.was_let_in = True
         self._joined.discard(hello.member_id)
         if self.acts:
             self._send(hello.member_id, [m.JOIN])

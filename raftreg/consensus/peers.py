@@ -180,8 +180,8 @@ class Peers:
             self._condemn(said)
             self._on_fatal(StartRefused(said))
             return
-        acts = self.admission is not None and self.admission.acts
-        if acts or not text.startswith(NOT_ADMITTED):
+        let_in = self.admission is not None and self.admission.was_let_in
+        if let_in or not text.startswith(NOT_ADMITTED):
             return
         self._refused_by.add(name)
         others = len(self.settings.peers) - 1

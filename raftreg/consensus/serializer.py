@@ -59,6 +59,14 @@ class Serializer:
 
         self.jobs(write, self._written)
 
+    def write_now(self) -> None:
+        """Write a snapshot of this moment, due or not, unless one is being written."""
+        journal = self.engine.journal
+        position = self.engine.raftLastApplied - journal.first
+        if self._running is None and self._finished is None and position > 0:
+            previous, newest = journal.entries[position - 1 : position + 1]
+            self.serialize((None, newest, previous, None), previous[1])
+
     def _written(self, outcome: object) -> None:
         running, self._running = self._running, None
         if isinstance(outcome, (OSError, StartRefused)):

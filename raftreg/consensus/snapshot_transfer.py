@@ -3,6 +3,9 @@
 The leader sends an empty chunk first; the member answers how much of that snapshot it has, and so after each chunk. At
 most WINDOW_BYTES are under way, so that a member that catches up starves nobody. The complete file is checked and made
 durable in another thread before it replaces anything; what the member has already is confirmed without being sent.
+
+A member that could not use what it got makes the leader check its own file: what the disk spoilt there is written anew
+from memory.
 """
 
 import logging
@@ -13,7 +16,7 @@ import google_crc32c
 
 from raftreg.consensus import messages as m
 from raftreg.consensus.snapshot import Snapshot, SnapshotStore
-from raftreg.errors import StartRefused
+from raftreg.errors import Damaged, StartRefused
 
 if TYPE_CHECKING:
     from raftreg.consensus.engine import Engine
@@ -65,6 +68,7 @@ class SnapshotTransfers:
         self.active: dict[str, Sending] = {}
         self.receiving: Receiving | None = None
         self._ended_at = float("-inf")  # when a member had all of a snapshot
+        self._examining = False
 
     # -- the leader's end ------------------------------------------------------------------------------------------
     def begin(self, member: str) -> None:
@@ -139,6 +143,7 @@ class SnapshotTransfers:
         ):  # It could not use what it got, or has started anew: there may be a newer one.
             self.forget(member)
             engine.want_broadcast()
+            self._examine()
             return
         if have != sending.acked:
             sending.progress_at = engine.now()
@@ -146,6 +151,23 @@ class SnapshotTransfers:
         if not sending.probed or sending.sent < have:
             sending.probed, sending.sent = True, have
         self._pump(member, sending)
+
+    def _examine(self) -> None:
+        """Check our own newest snapshot, in the other thread."""
+        if not self._examining:
+            self._examining = True
+            self.engine.world.jobs(self.store.newest, self._examined)
+
+    def _examined(self, outcome: object) -> None:
+        self._examining = False
+        if isinstance(outcome, Damaged):
+            what = f"{outcome.path}: {outcome.what} at offset {outcome.offset}"
+            _log.error("%s, so a member could not use it: writing it anew from memory", what)
+            self.engine.serializer.write_now()
+        elif isinstance(outcome, (StartRefused, OSError)):
+            _log.error("cannot check the newest snapshot: %s", outcome)
+        elif isinstance(outcome, BaseException):
+            raise outcome
 
     # -- the member's end ------------------------------------------------------------------------------------------
     def receive(self, member: str, message: "Message") -> bool:

@@ -277,6 +277,30 @@ def test_a_damaged_snapshot_is_not_sent_for_ever(
     assert leader.machine.applied == member.machine.applied
 
 
+def test_a_leader_whose_snapshot_was_spoilt_writes_it_anew(
+    tmp_path: Path,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A member cannot use it, so the leader looks, says file and offset, and needs no new entries to mend it."""
+    leader, member = long_log(tmp_path, clock, monkeypatch)
+    damaged = leader.store.path(leader.store.indexes()[0])
+    blob = bytearray(damaged.read_bytes())
+    blob[-20] ^= 1
+    damaged.write_bytes(blob)
+    for _ in range(12):
+        pump(leader, member)
+        clock.time += 0.21
+        leader.ack("b")
+        leader.engine.tick()
+    assert leader.machine.applied == member.machine.applied
+    told = [text for text in caplog.messages if "writing it anew from memory" in text]
+    assert 1 == len(told)
+    assert f"{damaged}: a wrong checksum at offset" in told[0]
+    assert leader.store.newest() is not None
+
+
 def test_no_room_for_a_snapshot_that_arrives_is_waited_out(
     tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

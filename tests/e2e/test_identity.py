@@ -96,7 +96,7 @@ def test_a_copy_beside_the_living_original(cluster: Cluster, role: str) -> None:
         line = exit_line(guest)
         assert "two processes run on copies of one data directory" in line
         assert "copies of one data directory" in logs(others(cluster, node))
-        assert node.is_ready()
+        wait_until("the original is in", lambda: is_in(node))
 
     assert [] == witnessed(cluster, accident).violations
 
@@ -192,6 +192,7 @@ def test_a_clone_of_the_whole_cluster_beside_the_first(cluster: Cluster) -> None
             clone.start()
         for clone in clones:
             assert "two processes run on copies of one data directory" in exit_line(clone)
-        assert all(node.is_ready() for node in cluster.running())
+        for node in cluster.running():
+            wait_until(f"{node.name} is in", lambda node=node: is_in(node))  # type: ignore[misc]  # see above
 
     assert [] == witnessed(cluster, accident).violations

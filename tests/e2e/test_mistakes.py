@@ -23,7 +23,7 @@ def run_agent(*arguments: str, environ: Mapping[str, str] | None = None) -> tupl
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **(environ or {})},
         check=False,
     )
@@ -136,7 +136,7 @@ class TestDataDirectories:
             arguments[arguments.index(flag) + 1] = f"127.0.0.1:{port}"
         line = refused(*run_agent(*arguments))
         assert str(node.data) in line
-        assert node.is_ready()
+        wait_until("the first is ready", node.is_ready)
 
     def test_a_directory_of_another_node(self, tmp_path: Path) -> None:
         """Both names are in the line."""

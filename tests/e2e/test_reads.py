@@ -89,7 +89,7 @@ def test_stale_reads_are_answered_without_a_leader(cluster: Cluster) -> None:
     reply = survivor.get("/v1/kv/key?stale")
     assert "value" == value_of(reply)
     assert "false" == reply.headers["x-consul-knownleader"]
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 5.0
 
 
 def test_without_a_majority_reads_and_writes_fail_in_time_and_come_back(stopped_cluster: Cluster) -> None:
