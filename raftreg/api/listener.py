@@ -17,6 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from raftreg.api.http import Query, Request, Response, decode_percent
 from raftreg.api.render import text_response
+from raftreg.api.whole import WHOLE_MAX, Whole
 
 log = logging.getLogger(__name__)
 _server_log = log.getChild("http")  # what aiohttp itself has to say
@@ -102,11 +103,11 @@ class Listener:
             finally:
                 self._reading.discard(task)
             if refusal is not None:
-                return _outgoing(request, refusal)
+                return _outgoing(incoming, request, refusal)
         response = await self._answer(request)
         if response.stream is not None:
             return await self._stream(incoming, response, response.stream)
-        return _outgoing(request, response)
+        return _outgoing(incoming, request, response)
 
     async def _stream(
         self, incoming: web.BaseRequest, response: Response, pieces: AsyncGenerator[bytes]
@@ -176,7 +177,7 @@ def _too_large(size: int, limit: int, setting: str) -> Response:
     return text_response(413, text)
 
 
-def _outgoing(request: Request, response: Response) -> web.Response:
+def _outgoing(incoming: web.BaseRequest, request: Request, response: Response) -> web.StreamResponse:
     """The response as aiohttp sends it; compressed if the client can take it and it is worth it."""
     headers, body = response.headers, response.body
     headers["Server"] = _SERVER
@@ -185,7 +186,15 @@ def _outgoing(request: Request, response: Response) -> web.Response:
         if _accepts_gzip(request.headers.get("Accept-Encoding", "")):
             body = _compressed(body) if len(body) <= _GZIP_KEPT_MAX else _compress(body)
             headers["Content-Encoding"] = "gzip"
-    return web.Response(status=response.status, headers=headers, body=body)
+    transport = incoming.transport
+    if (
+        transport is None
+        or transport.get_write_buffer_size()
+        or len(body) > WHOLE_MAX
+        or request.method == "HEAD"
+    ):
+        return web.Response(status=response.status, headers=headers, body=body)
+    return Whole(response.status, headers, body)
 
 
 def _compress(body: bytes) -> bytes:
