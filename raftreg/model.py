@@ -173,8 +173,9 @@ class Session:
     """Who may hold locks: a name for a client that lives as long as its node, its checks and its TTL do.
 
     `checks`, `node_checks` and `service_checks` are ids of checks on `node`, in the three ways in which clients give
-    them; `checks` is None if it was not given. `ttl` is the text that the client gave, `ttl_s` what it means (0: no
-    TTL). Locks of a session that ended cannot be acquired for `lock_delay_ns` nanoseconds, but for a minute at most.
+    them, those of services with a namespace that means nothing here; `checks` is None if it was not given. `ttl` is the
+    text that the client gave, `ttl_s` what it means (0: no TTL). Locks of a session that ended cannot be acquired for
+    `lock_delay_ns` nanoseconds, but for a minute at most.
     """
 
     id: str  # a UUID in lower case
@@ -186,13 +187,14 @@ class Session:
     lock_delay_ns: int = 0
     checks: tuple[str, ...] | None = None
     node_checks: tuple[str, ...] = ()
-    service_checks: tuple[str, ...] | None = None
+    service_checks: tuple[tuple[str, str], ...] | None = None
     create_index: int = 0
     modify_index: int = 0
 
     def check_ids(self) -> tuple[str, ...]:
         """The checks that it depends on, in the order in which they are looked up."""
-        return (*(self.checks or ()), *self.node_checks, *(self.service_checks or ()))
+        of_services = (check_id for check_id, _ in self.service_checks or ())
+        return (*(self.checks or ()), *self.node_checks, *of_services)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from raftreg.codec import (
     mapping,
     one_of,
     optional,
+    pair,
     raw,
     seconds,
     text,
@@ -50,7 +51,7 @@ CHECK = Shape(
 )  # fmt: skip
 SESSION = Shape(
     Session, id=text, node=text, name=text, behavior=one_of("release", "delete"), ttl=text, ttl_s=seconds,
-    lock_delay_ns=integer, checks=optional(_texts), node_checks=_texts, service_checks=optional(_texts),
+    lock_delay_ns=integer, checks=optional(_texts), node_checks=_texts, service_checks=optional(many(pair(text, text))),
     create_index=unsigned, modify_index=unsigned,
 )  # fmt: skip
 

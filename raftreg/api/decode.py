@@ -234,7 +234,7 @@ def _base64(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except ValueError:
         wrong = _NOT_BASE64.search(text)
-        at = len(text) if wrong is None else wrong.start()
+        at = len(text) // 4 * 4 if wrong is None or text[wrong.start()] == "=" else wrong.start()
         raise DecodeError(f"illegal base64 data at input byte {at}") from None
 
 

@@ -59,13 +59,12 @@ async def create(context: ApiContext, request: Request) -> Response:
 
 async def destroy(context: ApiContext, request: Request) -> Response:
     """PUT /v1/session/destroy/ID: end a session; one that is not there has ended already."""
-    return written_response(await write(context, request, SessionDestroy(_session_id(request))))
+    return written_response(await write(context, request, SessionDestroy(_session_id(context, request))))
 
 
 async def renew(context: ApiContext, request: Request) -> Response:
     """PUT /v1/session/renew/ID: another TTL from now on. This goes to the leader's deadlines, not into the log."""
-    session_id = _session_id(request)
-    check_datacenter(context, request.query.get("dc"))
+    session_id = _session_id(context, request)
     query = SessionById(session_id)
     session = context.registry.local(query).value
     if session is None:  # it may have been created through another node a moment ago
@@ -78,7 +77,7 @@ async def renew(context: ApiContext, request: Request) -> Response:
 async def get_info(context: ApiContext, request: Request) -> Response:
     """GET /v1/session/info/ID: a list of one session, or of none."""
     options = parse_options(context, request)
-    answer = await read(context, options, SessionById(_session_id(request)))
+    answer = await read(context, options, SessionById(_session_id(context, request)))
     session = answer.value
     return answer_response(
         options, answer, lambda: [] if session is None else [session_json(session)], effective=False
@@ -103,10 +102,11 @@ async def get_node(context: ApiContext, request: Request) -> Response:
     )
 
 
-def _session_id(request: Request) -> str:
-    """The id in the path. Refused (400) if there is none, (500) if it cannot be one."""
+def _session_id(context: ApiContext, request: Request) -> str:
+    """The id in the path. Refused (400) if there is none, (500) if it cannot be one or is asked for elsewhere."""
     if not request.rest:
         raise Refused(400, "Missing session")
+    check_datacenter(context, request.query.get("dc"))
     error = lookup_error(request.rest)
     if error is not None:
         raise Refused(500, error)
@@ -126,6 +126,8 @@ def _session(context: ApiContext, body: Body, lock_delay_ns: int) -> Session:
     if behavior not in ("release", "delete"):
         raise Refused(500, f"Invalid Behavior setting '{behavior}'")
     checks = tuple(body["Checks"]) if "Checks" in body else None
+    if checks == (SERF_HEALTH,):  # what Consul takes for its own default, which NodeChecks overrules
+        checks = None
     node_checks = tuple(body.get("NodeChecks", (SERF_HEALTH,)))
     services = body.get("ServiceChecks")
     return Session(
@@ -138,7 +140,9 @@ def _session(context: ApiContext, body: Body, lock_delay_ns: int) -> Session:
         lock_delay_ns=lock_delay_ns,
         checks=checks if node_checks else None,
         node_checks=() if checks == () else node_checks,
-        service_checks=None if services is None else tuple(service.get("ID", "") for service in services),
+        service_checks=None
+        if services is None
+        else tuple((service.get("ID", ""), service.get("Namespace", "")) for service in services),
     )
 
 

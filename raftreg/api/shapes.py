@@ -165,7 +165,9 @@ def session_json(session: Session) -> Json:
         "ServiceChecks": None,
     }
     if session.service_checks is not None:
-        shown["ServiceChecks"] = [{"ID": check_id, "Namespace": ""} for check_id in session.service_checks]
+        shown["ServiceChecks"] = [
+            {"ID": check_id, "Namespace": namespace} for check_id, namespace in session.service_checks
+        ]
     if session.checks:
         shown["Checks"] = list(session.checks)
     return shown | {"CreateIndex": session.create_index, "ModifyIndex": session.modify_index}

@@ -1,11 +1,12 @@
 """/v1/txn: several operations as one, all or none."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from raftreg.api.bodies import HEALTH_CHECK, NODE_SERVICE, Body, check_record, check_uuid, service_record
 from raftreg.api.context import ApiContext
-from raftreg.api.decode import BASE64, INT, STRING, STRING_MAP, UINT, ListOf, Object, decode_list
+from raftreg.api.decode import BASE64, STRING, STRING_MAP, UINT, ListOf, Object, Scalar, decode_list
 from raftreg.api.http import Request, Response
 from raftreg.api.json_text import DecodeError
 from raftreg.api.kv import entry_json
@@ -26,7 +27,7 @@ OPERATIONS_MAX: Final = 64
 _KV: Final = Object(
     "KVTxnOp",
     {
-        "Verb": STRING,
+        "Verb": Scalar("string", "api.KVOp"),
         "Key": STRING,
         "Value": BASE64,
         "Flags": UINT,
@@ -34,6 +35,7 @@ _KV: Final = Object(
         "Session": STRING,
         "Namespace": STRING,
     },
+    type_name="api.KVTxnOp",
 )
 _NODE: Final = Object(
     "Node",
@@ -44,19 +46,33 @@ _NODE: Final = Object(
         "Datacenter": STRING,
         "TaggedAddresses": STRING_MAP,
         "Meta": STRING_MAP,
-        "CreateIndex": INT,
-        "ModifyIndex": INT,
+        "CreateIndex": UINT,
+        "ModifyIndex": UINT,
     },
+    type_name="api.Node",
 )
 OPERATIONS: Final = ListOf(
     Object(
         "TxnOp",
         {
             "KV": _KV,
-            "Node": Object("NodeTxnOp", {"Verb": STRING, "Node": _NODE}),
-            "Service": Object("ServiceTxnOp", {"Verb": STRING, "Node": STRING, "Service": NODE_SERVICE}),
-            "Check": Object("CheckTxnOp", {"Verb": STRING, "Check": HEALTH_CHECK}),
+            "Node": Object(
+                "NodeTxnOp",
+                {"Verb": Scalar("string", "api.NodeOp"), "Node": _NODE},
+                type_name="api.NodeTxnOp",
+            ),
+            "Service": Object(
+                "ServiceTxnOp",
+                {"Verb": Scalar("string", "api.ServiceOp"), "Node": STRING, "Service": NODE_SERVICE},
+                type_name="api.ServiceTxnOp",
+            ),
+            "Check": Object(
+                "CheckTxnOp",
+                {"Verb": Scalar("string", "api.CheckOp"), "Check": HEALTH_CHECK},
+                type_name="api.CheckTxnOp",
+            ),
         },
+        type_name="api.TxnOp",
     ),
     "api.TxnOps",
 )
@@ -134,10 +150,15 @@ def _record_json(context: ApiContext, record: Record) -> Json:
         case Node():
             return {"Node": node_json(record, context.datacenter)}
         case Service():
-            return {"Service": service_json(record)}
+            return {"Service": service_json(record) | {"Tags": _list(record.tags)}}
         case Check():
-            return {"Check": check_json(record)}
+            return {"Check": check_json(record) | {"ServiceTags": _list(record.service_tags)}}
     raise TypeError(f"no operation gives a {type(record).__name__}")
+
+
+def _list(texts: Sequence[str] | None) -> list[str] | None:
+    """As it was given: here, and nowhere else, what was not given is null."""
+    return list(texts) if texts else None
 
 
 def parse_operations(bodies: list[Body]) -> Parsed:
@@ -192,17 +213,26 @@ def _node(body: Body) -> Operation:
 
 def _service(body: Body) -> Operation:
     verb, place, given = body.get("Verb", ""), body.get("Node", ""), body.get("Service", {})
-    if verb == "get":
-        return Operation(verb, service=Service(place, given.get("ID", ""), ""))
-    return Operation(verb, service=replace(service_record(place, given), modify_index=_index(given)))
+    service_id, name = given.get("ID", ""), given.get("Service", "")
+    if name and verb != "get":
+        service = replace(service_record(place, given), modify_index=_index(given))
+        return Operation(verb, service=service)
+    if service_id and verb != "get":
+        raise Refused(409, "Must provide service name with ID")
+    return Operation(verb, service=Service(place, service_id, name, modify_index=_index(given)))
 
 
 def _check(body: Body) -> Operation:
     verb, given = body.get("Verb", ""), body.get("Check", {})
-    place = given.get("Node", "")
-    if verb == "get":
-        return Operation(verb, check=Check(place, given.get("CheckID") or given.get("Name", ""), ""))
-    return Operation(verb, check=replace(check_record(place, given), modify_index=_index(given)))
+    place, check_id = given.get("Node", ""), given.get("CheckID", "")
+    if verb != "get" and (check_id or given.get("Name")):
+        check = check_record(place, given)
+        check = replace(check, type=given.get("Type", ""), modify_index=_index(given))
+        return Operation(verb, check=check)
+    service_id = given.get("ServiceID", "")
+    return Operation(
+        verb, check=Check(place, check_id, "", service_id=service_id, modify_index=_index(given))
+    )
 
 
 def _index(body: Body) -> int:

@@ -29,7 +29,7 @@ def lookup_error(session_id: str) -> str | None:
     elif session_id.count("-") > 4:
         said = f'UUID should have maximum of 4 "-"; got {session_id.count("-")}'
     elif len(digits) % 2:
-        said = "UUID (without hyphens) must be even length"
+        said = "Input (without hyphens) must be even length"
     elif wrong is not None:
         said = f"Invalid UUID: encoding/hex: invalid byte: U+{ord(wrong):04X} '{wrong}'"
     return None if said is None else f"failed session lookup: index error: {said}"

@@ -4,6 +4,7 @@ The tables have no way back. So a transaction that writes is first carried out o
 `raftreg.state.trial`), and on the tables themselves only if nothing failed there. Both times it is the same code.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
@@ -54,6 +55,9 @@ def transact(core: Core, changes: Changes, command: Transaction) -> bytes:
 
 def run(core: Core, changes: Changes, operations: Sequence[Operation]) -> Outcome:
     """Carry out operations, those that fail aside, whose errors are all that is returned then."""
+    delayed = _delayed(core, operations)
+    if delayed:
+        return Outcome(errors=delayed)
     results: list[Record] = []
     errors: list[OperationError] = []
     for number, operation in enumerate(operations):
@@ -64,6 +68,23 @@ def run(core: Core, changes: Changes, operations: Sequence[Operation]) -> Outcom
         if changes.lost:
             locks.end_bereft(core, changes)
     return Outcome((), tuple(errors)) if errors else Outcome(tuple(results))
+
+
+def _delayed(core: Core, operations: Sequence[Operation]) -> tuple[OperationError, ...]:
+    """The locks that may not be taken yet. Nothing else is looked at then, as in Consul."""
+    if not core.sessions.delays:
+        return ()
+    return tuple(
+        OperationError(number, _delay(operation.kv).text)
+        for number, operation in enumerate(operations)
+        if operation.kv is not None
+        and operation.verb == "lock"
+        and as_name(operation.kv.key) in core.sessions.delays
+    )
+
+
+def _delay(operand: KVOperand) -> Refused:
+    return _failed(f"failed to lock key {_quoted(operand.key)} due to lock delay")
 
 
 def _carry_out(core: Core, changes: Changes, operation: Operation) -> Found:
@@ -88,20 +109,20 @@ def _write_key(core: Core, changes: Changes, verb: str, operand: KVOperand) -> F
             kv.set(changes, KVSet(key, operand.value, operand.flags))
         case "cas":
             if not kv.set(changes, KVSet(key, operand.value, operand.flags, operand.index)):
-                raise _failed(f'failed to set key "{key}", index is stale')
+                raise _failed(f"failed to set key {_quoted(key)}, index is stale")
         case "lock":
             _lock(core, changes, operand)
         case "unlock":
             _check_session_given(operand)
             if not kv.unlock(changes, KVUnlock(key, operand.value, operand.flags, operand.session)):
                 why = "lock isn't held, or is held by another session"
-                raise _failed(f'failed to unlock key "{key}", {why}')
+                raise _failed(f"failed to unlock key {_quoted(key)}, {why}")
         case "delete":
             kv.delete(changes, KVDelete(key))
             return ()
         case "delete-cas":
             if not kv.delete(changes, KVDelete(key, operand.index)):
-                raise _failed(f'failed to delete key "{key}", index is stale')
+                raise _failed(f"failed to delete key {_quoted(key)}, index is stale")
             return ()
         case "delete-tree":
             kv.delete_tree(changes, KVDeleteTree(key))
@@ -111,13 +132,13 @@ def _write_key(core: Core, changes: Changes, verb: str, operand: KVOperand) -> F
 
 def _lock(core: Core, changes: Changes, operand: KVOperand) -> None:
     if as_name(operand.key) in core.sessions.delays:
-        raise _failed(f'failed to lock key "{operand.key}" due to lock delay')
+        raise _delay(operand)
     _check_session_given(operand)
     error = locks.lookup_error(operand.session)
     if error is not None:
         raise _failed(error)
     if not locks.lock(core, changes, KVLock(operand.key, operand.value, operand.flags, operand.session)):
-        raise _failed(f'failed to lock key "{operand.key}", lock is already held')
+        raise _failed(f"failed to lock key {_quoted(operand.key)}, lock is already held")
 
 
 def _check_session_given(operand: KVOperand) -> None:
@@ -131,29 +152,29 @@ def _read_key(core: Core, verb: str, operand: KVOperand) -> Found:
     match verb:
         case "get":
             if entry is None:
-                raise _failed(f'key "{key}" doesn\'t exist')
+                raise _failed(f"key {_quoted(key)} doesn't exist")
             return (entry,)
         case "get-tree":
             return core.kv.under(key)
         case "check-index":
             if entry is None:
-                raise _failed(f'failed to check index, key "{key}" doesn\'t exist')
+                raise _failed(f"failed to check index, key {_quoted(key)} doesn't exist")
             if entry.modify_index != operand.index:
-                at = f"current modify index {entry.modify_index}"
-                raise _failed(f'failed index check for key "{key}", {at}')
+                at = f"current modify index {entry.modify_index} != {operand.index}"
+                raise _failed(f"failed index check for key {_quoted(key)}, {at}")
             return _without_value(entry)
         case "check-session":
             if entry is None:
-                raise _failed(f'failed to check session, key "{key}" doesn\'t exist')
+                raise _failed(f"failed to check session, key {_quoted(key)} doesn't exist")
             if (entry.session or "") != operand.session:
-                what = f'current session "{entry.session or ""}" != "{operand.session}"'
-                raise _failed(f'failed session check for key "{key}", {what}')
+                what = f"current session {_quoted(entry.session or '')} != {_quoted(operand.session)}"
+                raise _failed(f"failed session check for key {_quoted(key)}, {what}")
             return _without_value(entry)
         case "check-not-exists":
             if entry is not None:
-                raise _failed(f'key "{key}" exists')
+                raise _failed(f"key {_quoted(key)} exists")
             return ()
-    raise _failed(f'unknown KV verb "{verb}"')
+    raise _failed(f"unknown KV verb {_quoted(verb)}")
 
 
 def _node(core: Core, changes: Changes, verb: str, node: Node) -> Found:
@@ -165,27 +186,27 @@ def _node(core: Core, changes: Changes, verb: str, node: Node) -> Found:
             if node.id:
                 host = catalog.hosts.get(catalog.name_of_id.get(node.id, ""))
             if host is None:
-                raise _failed(f'node "{node.name}" doesn\'t exist')
+                raise _failed(f"node {_quoted(node.name)} doesn't exist")
             return (host.node,)
         case "set" | "cas":
             if stale:
-                raise _failed(f'failed to set node "{node.name}", index is stale')
+                raise _failed(f"failed to set node {_quoted(node.name)}, index is stale")
             registration.refuse_taken_name(catalog, host, node, node.name)
             return (registration.put_node(catalog, changes, host, node).node,)
         case "delete" | "delete-cas":
             if stale or (host is None and verb == "delete-cas"):
-                raise _failed(f'failed to delete node "{node.name}", index is stale')
+                raise _failed(f"failed to delete node {_quoted(node.name)}, index is stale")
             if host is not None:
                 catalog.drop_node(changes, host)
             return ()
-    raise _failed(f'unknown Node verb "{verb}"')
+    raise _failed(f"unknown Node verb {_quoted(verb)}")
 
 
 def _service(core: Core, changes: Changes, verb: str, service: Service) -> Found:
     host = core.catalog.host(service.node)
     old = None if host is None else host.services.get(service.id)
     stale = verb.endswith("cas") and service.modify_index != (0 if old is None else old.modify_index)
-    what = f'service "{service.id}" on node "{service.node}"'
+    what = f"service {_quoted(service.id)} on node {_quoted(service.node)}"
     match verb:
         case "get":
             if old is None:
@@ -195,6 +216,8 @@ def _service(core: Core, changes: Changes, verb: str, service: Service) -> Found
             place = _host(host)
             if stale:
                 raise _failed(f"failed to set {what}, index is stale")
+            if not service.id:
+                raise _failed("failed inserting service: object missing primary index")
             registration.put_service(core.catalog, changes, place, service)
             return (place.services[service.id],)
         case "delete" | "delete-cas":
@@ -203,14 +226,14 @@ def _service(core: Core, changes: Changes, verb: str, service: Service) -> Found
             if host is not None and old is not None:
                 core.catalog.drop_service(changes, host, old)
             return ()
-    raise _failed(f'unknown Service verb "{verb}"')
+    raise _failed(f"unknown Service verb {_quoted(verb)}")
 
 
 def _check(core: Core, changes: Changes, verb: str, check: Check) -> Found:
     host = core.catalog.host(check.node)
     old = None if host is None else host.checks.get(check.id)
     stale = verb.endswith("cas") and check.modify_index != (0 if old is None else old.modify_index)
-    what = f'check "{check.id}" on node "{check.node}"'
+    what = f"check {_quoted(check.id)} on node {_quoted(check.node)}"
     match verb:
         case "get":
             if old is None:
@@ -222,6 +245,8 @@ def _check(core: Core, changes: Changes, verb: str, check: Check) -> Found:
                 raise _failed(f"failed to set {what}, index is stale")
             if check.service_id not in (NODE_LEVEL, *place.services):
                 raise _failed("Missing service registration")
+            if not check.id:
+                raise _failed("failed inserting check: object missing primary index")
             registration.put_check(core.catalog, changes, place, check, keep_status=False)
             return (place.checks[check.id],)
         case "delete" | "delete-cas":
@@ -230,7 +255,7 @@ def _check(core: Core, changes: Changes, verb: str, check: Check) -> Found:
             if host is not None and old is not None:
                 core.catalog.drop_check(changes, host, old)
             return ()
-    raise _failed(f'unknown Check verb "{verb}"')
+    raise _failed(f"unknown Check verb {_quoted(verb)}")
 
 
 def _host(host: Host | None) -> Host:
@@ -246,3 +271,8 @@ def _without_value(entry: KVEntry | None) -> Found:
 
 def _failed(what: str) -> Refused:
     return Refused(409, what)
+
+
+def _quoted(text: str) -> str:
+    """Text in quotes, as Go writes it in messages."""
+    return json.dumps(text, ensure_ascii=False)

@@ -77,9 +77,12 @@ def test_session_without_a_body_has_the_defaults() -> None:
         ({"TTL": "0s"}, {"TTL": "0s"}),
         ({"NodeChecks": []}, {"NodeChecks": []}),
         ({"NodeChecks": [], "Checks": ["serfHealth"]}, {"NodeChecks": []}),
-        ({"Checks": ["serfHealth"]}, {"Checks": ["serfHealth"]}),
+        ({"Checks": ["serfHealth"]}, {}),
+        ({"Checks": ["serfHealth"], "NodeChecks": ["c1"]}, {"NodeChecks": ["c1"]}),
+        ({"Checks": ["serfHealth", "c1"]}, {"Checks": ["serfHealth", "c1"]}),
         ({"Node": NODE.upper()}, {"Node": NODE.upper()}),
         ({"ServiceChecks": [{"ID": "c1"}]}, {"ServiceChecks": [{"ID": "c1", "Namespace": ""}]}),
+        ({"ServiceChecks": [{"id": "c1", "namespace": "n"}]}, {"ServiceChecks": [{"ID": "c1", "Namespace": "n"}]}),
     ],
     ids=str,
 )  # fmt: skip
@@ -157,6 +160,7 @@ def test_bodies_that_do_not_fit_are_refused(body: bytes) -> None:
         ("PUT", "create?dc=nowhere", 500, "No path to datacenter"),
         ("PUT", f"renew/{UNKNOWN}?dc=nowhere", 500, "No path to datacenter"),
         ("PUT", f"destroy/{UNKNOWN}?dc=nowhere", 500, "No path to datacenter"),
+        ("GET", "info/nope?dc=nowhere", 500, "No path to datacenter"),
         ("GET", "list?dc=nowhere", 500, "No path to datacenter"),
         (
             "GET",
@@ -187,7 +191,7 @@ def test_answers_without_a_session(method: str, path: str, status: int, text: st
     [
         ("g" * 36, "Invalid UUID: encoding/hex: invalid byte: U+0067 'g'"),
         ("-" * 36, 'UUID should have maximum of 4 "-"; got 36'),
-        ("a" * 33 + "---", "UUID (without hyphens) must be even length"),
+        ("a" * 33 + "---", "Input (without hyphens) must be even length"),
         ("a" * 35, "UUID must be 36 characters"),
     ],
 )

@@ -143,6 +143,26 @@ def test_failure_changes_nothing_and_names_each_operation() -> None:
             {"Service": {"Verb": "get", "Node": NODE, "Service": {"ID": "x"}}},
             f'service "x" on node "{NODE}" doesn\'t exist',
         ),
+        (
+            {"Service": {"Verb": "delete", "Node": NODE, "Service": {"ID": "x"}}},
+            "Must provide service name with ID",
+        ),
+        (
+            {"Service": {"Verb": "set", "Node": NODE, "Service": {}}},
+            "failed inserting service: object missing primary index",
+        ),
+        ({"Service": {}}, 'unknown Service verb ""'),
+        ({"Check": {}}, 'unknown Check verb ""'),
+        (kv("get", 'q"\n'), 'key "q\\"\\n" doesn\'t exist'),
+        (kv("check-index", "none"), 'failed to check index, key "none" doesn\'t exist'),
+        (
+            {"Check": {"Verb": "get", "Check": {"Node": NODE, "Name": "serfHealth"}}},
+            f'check "" on node "{NODE}" doesn\'t exist',
+        ),
+        (
+            {"Check": {"Verb": "set", "Check": {"Node": NODE}}},
+            "failed inserting check: object missing primary index",
+        ),
         ({"Check": {"Verb": "set", "Check": {"Node": "none", "CheckID": "c"}}}, "Missing node registration"),
         (
             {"Check": {"Verb": "set", "Check": {"Node": NODE, "CheckID": "c", "ServiceID": "none"}}},
@@ -175,7 +195,8 @@ def test_operations_that_fail(operation: dict[str, object], what: str) -> None:
         (b'[{"Bogus": {}}]', 'json: unknown field "Bogus"'),
         (b'[{"KV": {"Bogus": 1}}]', 'json: unknown field "Bogus"'),
         (b'[{"KV": {"Value": "!!"}}]', "illegal base64 data at input byte 0"),
-        (b'[{"KV": {"Value": "YWJ"}}]', "illegal base64 data at input byte 3"),
+        (b'[{"KV": {"Value": "YWJ"}}]', "illegal base64 data at input byte 0"),
+        (b"[1]", "json: cannot unmarshal number into Go value of type api.TxnOp"),
         (b'[{"KV": {"Flags": -1}}]', None),
         (b'[{"KV": {"Index": 1.5}}]', None),
         (b'[{"KV": {"Flags": 18446744073709551616}}]', None),
@@ -251,6 +272,12 @@ def test_catalog_operations_show_what_they_did() -> None:
             "Service": {"Verb": "cas", "Node": "n9", "Service": web | {"Port": 81, "ModifyIndex": index}}
         }
         assert 81 == body(await txn(node, current))["Results"][0]["Service"]["Port"]
+        nothing = await txn(
+            node,
+            {"Service": {"Verb": "delete", "Node": "n9", "Service": {}}},
+            {"Check": {"Verb": "delete", "Check": {"Node": "n9"}}},
+        )
+        assert (200, []) == (nothing.status, body(nothing)["Results"])
         gone = await txn(node, {"Node": {"Verb": "delete", "Node": {"Node": "n9"}}})
         assert (200, []) == (gone.status, body(gone)["Results"])
         assert [] == await node.rows("/v1/catalog/service/web")
@@ -279,5 +306,7 @@ def test_lock_within_a_transaction() -> None:
         await node.put(f"/v1/session/destroy/{one}")
         delayed = await txn(node, kv("lock", "a", Session=two))
         assert [(0, 'failed to lock key "a" due to lock delay')] == whats(delayed)
+        more = await txn(node, kv("get", "none"), kv("lock", "a", Session=two), kv("lock", "b", Session=two))
+        assert [(1, 'failed to lock key "a" due to lock delay')] == whats(more)
 
     run(scenario)

@@ -186,7 +186,7 @@ session_records = st.builds(
     lock_delay_ns=st.sampled_from((0, 0, 5, 2**62, -1)),
     checks=st.sampled_from((None, (), ("c1",), ("c1", "c2"))),
     node_checks=st.sampled_from(((), ("serfHealth",), ("c1",))),
-    service_checks=st.sampled_from((None, ("c2",))),
+    service_checks=st.sampled_from((None, (("c2", ""),))),
 )
 # Sessions need their node and checks: most that are made here get one that is there.
 easy_sessions = st.builds(
