@@ -15,6 +15,7 @@ from raftreg.verify.record import Call, Record
 # Statuses that answer the question that was asked: done, refused by a condition, or absent.
 ANSWERS = (200, 404, 409)
 NOTHING_HAPPENED = "No cluster leader"
+MOVES_SHARE = 0.02  # of the calls: so often a client goes over to another node though its own one answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class Caller:
         self._period_s, self._next_s = period_s, world.clock.now() + period_s * chance.random()
         self.number = next(world.numbers)
         self._counts = itertools.count(1)
+        self._move()
         self._connections = {
             node: Connection(address, world.timeout_s) for node, address in world.nodes.items()
         }
@@ -83,9 +85,14 @@ class Caller:
         """A text that nobody else writes."""
         return f"{self.number}.{next(self._counts)}"
 
-    def any_node(self) -> str:
-        """One of the nodes."""
-        return self.chance.choice(list(self.world.nodes))
+    def _choose_node(self) -> str:
+        """The client's own node for the time being; if all went everywhere, one silent node would soon hold up all."""
+        if self.chance.random() < MOVES_SHARE:
+            self._move()
+        return self._node
+
+    def _move(self) -> None:
+        self._node = self.chance.choice(list(self.world.nodes))
 
     async def read(self, path: str, node: str | None = None) -> Reply:
         """A GET; nothing depends on what became of it if it is not answered."""
@@ -108,7 +115,7 @@ class Caller:
 
     async def _call(self, method: str, path: str, body: bytes, node: str | None, *, is_write: bool) -> Reply:
         await self._rest()
-        world, node = self.world, node or self.any_node()
+        world, node = self.world, node or self._choose_node()
         life, client, invoked = world.life(node), self.number, world.clock.now()
         answer: Answer | None = None
         ok: bool | None
@@ -120,6 +127,8 @@ class Caller:
         except Unanswered:
             ok = None
         returned = world.clock.now()
+        if answer is None:
+            self._move()
         world.record.calls.append(Call(self.workload, node, is_write, invoked, returned, ok))
         if ok is None and is_write:
             world.record.unknown += 1

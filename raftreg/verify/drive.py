@@ -1,6 +1,7 @@
 """One run, from the first node that starts to the last answer: load, faults, recovery, last reads, comparison."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
@@ -87,10 +88,18 @@ async def _wait_for_service(world: World, target: Target) -> str:
             await asyncio.sleep(POLL_S)
         connection.close()
     connection = Connection(next(iter(world.nodes.values())), PATIENT_S)
-    answer = await connection.request("GET", "/v1/raftreg/status")
-    connection.close()
-    world.is_raftreg = answer.status == 200
-    return "raftreg" if world.is_raftreg else "a cluster that speaks Consul's API"
+    try:
+        answer = await connection.request("GET", "/v1/raftreg/status")
+        world.is_raftreg = answer.status == 200
+        if world.is_raftreg:
+            return f"raftreg {json.loads(answer.body).get('Version', '')}".strip()
+        answer = await connection.request("GET", "/v1/agent/self")
+        version = json.loads(answer.body).get("Config", {}).get("Version") if answer.status == 200 else None
+    except (NotSent, Unanswered) as error:
+        raise CannotVerify(f"{error}: it went away") from None
+    finally:
+        connection.close()
+    return f"Consul {version}" if version else "a cluster that speaks Consul's API"
 
 
 async def _serves(connection: Connection) -> bool:
@@ -141,7 +150,6 @@ class _Driver:
         """Clients and faults, for the time that was asked for."""
         stage = Stage(self._world, self._target, self._monitor)
         nemesis = Nemesis(stage, self._chance, self._options.faults, self._options.seconds, self._note)
-        self._run.left_out = nemesis.left_out
         self._record.began_s = self._clock.now()
         clients = [
             asyncio.create_task(self._client(number, workload))
@@ -158,6 +166,7 @@ class _Driver:
                         task.result()  # None of them ends early, but by an error.
             nemesis.end()
             await disturbing
+            self._run.left_out = nemesis.left_out
             self._is_over = True
             # Nobody is interrupted: a call that is not in the history could not be explained.
             await asyncio.gather(*clients)

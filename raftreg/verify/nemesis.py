@@ -81,6 +81,7 @@ class Nemesis:
         except CannotAct as error:
             event.problem = str(error)
             self._kinds = [each for each in self._kinds if each is not kind]
+            self._left_out = (*self._left_out, kind.name)
         self._tell(event.text)
 
     async def _undo(self) -> None:

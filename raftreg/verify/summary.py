@@ -43,7 +43,7 @@ def tried(run: Run) -> list[tuple[str, str]]:
         (f"{record.unknown:,}", "writes of unknown outcome"),
         (str(len(done)), "faults"),
         (str(len({fault.kind for fault in done})), f"kinds of fault, of {len(KINDS)}"),
-        (str(run.options.seed), "seed"),
+        (str(run.options.seed), "was the seed"),
     ]
 
 

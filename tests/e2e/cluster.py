@@ -16,11 +16,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from raftreg.verify import ports
+
 T = TypeVar("T")
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 60.0
-# Below the range from which the kernel takes ports for outgoing connections, so that a node finds its ports again.
-_PORTS = range(20_000, 30_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +81,7 @@ def finish_get(connection: socket.socket) -> str:
 
 def free_ports(count: int) -> list[int]:
     """Ports of 127.0.0.1 on which nothing listens now."""
-    found: list[int] = []
-    for port in random.sample(_PORTS, len(_PORTS)):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                continue
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        found.append(port)
-        if len(found) == count:
-            break
-    return found
+    return ports.free_ports(count, random.Random())
 
 
 def wait_until(what: str, probe: Callable[[], T | None], timeout_s: float = START_TIMEOUT_S) -> T:

@@ -39,7 +39,10 @@ def run(cluster: Cluster, *workloads: str, seconds: float = 0.5) -> Finished:
 @pytest.mark.parametrize("raftreg", [True, False])
 def test_a_correct_cluster_passes_every_check(raftreg: bool) -> None:
     """There is evidence for each check, of raftreg and of any other server, and nothing is wrong."""
-    finished = run(Cluster(raftreg=raftreg), *WORKLOADS, seconds=1.5)
+    for seconds in (1.5, 10.0):  # A busy machine gets few calls done, and a check may have no evidence.
+        finished = run(Cluster(raftreg=raftreg), *WORKLOADS, seconds=seconds)
+        if all_passed(finished.verdicts):
+            break
     assert [] == [each for each in finished.verdicts if each.outcome is not Outcome.PASS]
     assert all_passed(finished.verdicts)
 
@@ -48,8 +51,11 @@ def test_a_correct_cluster_passes_every_check(raftreg: bool) -> None:
 def test_the_check_that_is_meant_for_a_bug_finds_it(bug: str) -> None:
     """It fails, names what is wrong, and shows calls that prove it, which the page draws."""
     workload, check = BUGS[bug]
-    finished = run(Cluster(bug), workload)
-    (verdict,) = [each for each in finished.verdicts if each.check == check]
+    for seconds in (0.5, 2.0, 8.0):  # A busy machine gets few calls done, and the bug may not have shown.
+        finished = run(Cluster(bug), workload, seconds=seconds)
+        (verdict,) = [each for each in finished.verdicts if each.check == check]
+        if verdict.outcome is Outcome.FAIL:
+            break
     assert Outcome.FAIL == verdict.outcome, verdict.text
     assert 1 <= len(verdict.proof) <= 12, len(verdict.proof)
     assert not all_passed(finished.verdicts)

@@ -11,6 +11,7 @@ from raftreg.addresses import Address
 from raftreg.verify.options import WAYS
 from raftreg.verify.remote import COMMANDS, Remote
 from raftreg.verify.target import CannotAct
+from tests.e2e.cluster import wait_until
 
 URLS = {"n1": Address("127.0.0.1", 1), "n2": Address("127.0.0.1", 2)}
 
@@ -56,9 +57,9 @@ def test_pids_are_paused_and_go_on() -> None:
         target = Remote(URLS, "pids", {"n1": str(process.pid)})
         assert frozenset({"pause"}) == target.abilities
         asyncio.run(target.act("pause", "n1"))
-        assert "T" in _state(process.pid)
+        wait_until("it is stopped", lambda: _is_stopped(process.pid))
         asyncio.run(target.act("resume", "n1"))
-        assert "T" not in _state(process.pid)
+        wait_until("it goes on", lambda: not _is_stopped(process.pid))
         with pytest.raises(CannotAct, match="no way to kill n1"):
             asyncio.run(target.act("kill", "n1"))
         with pytest.raises(CannotAct, match="no way to pause n2"):
@@ -68,8 +69,8 @@ def test_pids_are_paused_and_go_on() -> None:
         process.communicate()
 
 
-def _state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+def _is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def test_each_way_undoes_what_it_does() -> None:

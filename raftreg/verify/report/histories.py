@@ -1,6 +1,7 @@
 """A history drawn: a row for each client, a bar for each call from its invocation to its answer."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from raftreg.checkers.history import Operation
 from raftreg.verify.report.svg import Scale, box, drawing, line, seconds, text
@@ -8,11 +9,17 @@ from raftreg.verify.report.svg import Scale, box, drawing, line, seconds, text
 WIDTH, LEFT, RIGHT = 1180.0, 92.0, 12.0
 ROW, BAR = 34.0, 15.0
 SHOWN_MAX = 24
-CHARACTER = 5.7
+CHARACTER = 5.9  # of the width of a letter, on average; bold ones need a little more
+WORDS_MAX = 96
 
 
 def words(operation: Operation) -> str:
-    """A call and its answer in words."""
+    """A call and its answer in words, cut where they are too many; the JSON has them all."""
+    full = _in_full(operation)
+    return full if len(full) <= WORDS_MAX else f"{full[: WORDS_MAX - 2]} …"
+
+
+def _in_full(operation: Operation) -> str:
     asked = "" if operation.argument is None else f" {_plain(operation.argument)}"
     if operation.ok is None:
         return f"{operation.kind}{asked} → ?"
@@ -33,7 +40,8 @@ def _plain(value: object) -> str:
 
 def history(operations: Sequence[Operation], began_s: float) -> str:
     """The picture; of a long history its end."""
-    ordered = sorted(operations, key=lambda each: (each.ended_s, each.invoked_s))
+    moved = [_moved(each, began_s) for each in operations]
+    ordered = sorted(moved, key=lambda each: (each.ended_s, each.invoked_s))
     last_known = [each for each in ordered if each.returned_s is not None]
     shown = ordered if len(ordered) <= SHOWN_MAX else [*last_known[-SHOWN_MAX:]]
     shown = sorted(shown, key=lambda each: each.invoked_s)
@@ -54,12 +62,20 @@ def history(operations: Sequence[Operation], began_s: float) -> str:
             parts += _bar(call, x, y, is_culprit=call is _last(shown))
     for tick in x.ticks(8):
         parts.append(line(x(tick), 4.0, x(tick), height, "grid upright"))
-        parts.append(text(x(tick), height + 14.0, f"{tick - began_s:.4g}", "label", "middle"))
+        parts.append(text(x(tick), height + 14.0, f"{tick:.6g}", "label", "middle"))
     parts.append(text(WIDTH - RIGHT, height + 29.0, "seconds from the beginning of the load", "label", "end"))
     left_out = len(operations) - len(shown)
     if left_out > 0:
         parts.append(text(LEFT, height + 29.0, f"{left_out} earlier calls are in the JSON only", "label"))
     return drawing(WIDTH, height + 36.0, parts, "The calls that show the violation")
+
+
+def _moved(operation: Operation, began_s: float) -> Operation:
+    """The call with times from the beginning of the load."""
+    end = operation.returned_s
+    return replace(
+        operation, invoked_s=operation.invoked_s - began_s, returned_s=None if end is None else end - began_s
+    )
 
 
 def _last(operations: Sequence[Operation]) -> Operation | None:
@@ -89,7 +105,7 @@ def _rows(operations: Sequence[Operation], x: Scale) -> list[tuple[int, list[Ope
 
 def _words_at(call: Operation, x: Scale) -> tuple[float, float]:
     """Where the words begin and end: at the bar, moved left if they would leave the picture."""
-    width = len(words(call)) * CHARACTER
+    width = len(words(call)) * CHARACTER + 6.0
     begin = max(LEFT + 2.0, min(x(call.invoked_s), WIDTH - RIGHT - width))
     return begin, begin + width
 
@@ -99,7 +115,7 @@ def _bar(call: Operation, x: Scale, y: float, *, is_culprit: bool) -> list[str]:
     end = x(call.returned_s) if call.returned_s is not None else WIDTH - RIGHT
     kind = "call" if call.ok else "call-open" if call.ok is None else "call-refused"
     span = "never answered" if call.returned_s is None else seconds(call.returned_s - call.invoked_s)
-    hint = f"{words(call)}, {span}"
+    hint = f"{_in_full(call)}, {span}"
     begin, _ = _words_at(call, x)
     return [
         box(

@@ -24,6 +24,7 @@ class Timeline:
 
     def __init__(self, run: Run) -> None:
         self._record, self._nodes = run.record, run.nodes
+        self._done = [fault for fault in run.record.faults if not fault.problem]
         self._length_s = max(0.1, run.record.ended_s - run.record.began_s)
         self._x = Scale(0.0, self._length_s, LEFT, WIDTH - RIGHT)
         self._parts: list[str] = []
@@ -62,7 +63,7 @@ class Timeline:
     # Faults.
 
     def _bands(self, top: float, bottom: float) -> None:
-        for fault in self._record.faults:
+        for fault in self._done:
             start, end = self._at(fault.since_s), self._at(self._end(fault))
             self._parts.append(box(start, top, max(1.5, end - start), bottom - top, "fault", fault.text))
 
@@ -71,6 +72,8 @@ class Timeline:
         free: list[float] = []
         labels = []
         for number, fault in enumerate(self._record.faults, 1):
+            if fault.problem:
+                continue
             words = f"{number} {fault.kind}"
             start = min(self._at(fault.since_s), WIDTH - RIGHT - len(words) * 5.6)
             row = next((row for row, taken in enumerate(free) if taken < start), len(free))

@@ -37,6 +37,7 @@ class Locks(Workload):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._sessions: dict[int, _Session] = {}
+        self._left: list[str] = []  # sessions that are still to be ended
         self.holds: list[Hold] = []
         self.guarded: list[Guarded] = []
         self.refusals = 0
@@ -52,6 +53,8 @@ class Locks(Workload):
 
     async def step(self, caller: Caller) -> None:
         """Try to get one of the locks, hold it for a moment, give it back."""
+        if self._left:
+            await self._end(caller, self._left.pop(0))
         session = await self._session(caller)
         if session is None:
             await asyncio.sleep(PAUSE_S)
@@ -68,8 +71,8 @@ class Locks(Workload):
 
     async def finish(self, caller: Caller) -> None:
         """End the sessions that are left."""
-        for session in self._sessions.values():
-            await caller.write("PUT", f"/v1/session/destroy/{session.id}")
+        for session in [*self._left, *(session.id for session in self._sessions.values())]:
+            await caller.write("PUT", f"/v1/session/destroy/{session}")
         self._sessions.clear()
 
     async def _session(self, caller: Caller) -> _Session | None:
@@ -93,7 +96,13 @@ class Locks(Workload):
     async def _leave(self, caller: Caller, client: int, session: _Session) -> None:
         """End a session of which the client does not know what it holds; if that fails, its TTL will."""
         self._sessions.pop(client, None)
-        await caller.write("PUT", f"/v1/session/destroy/{session.id}")
+        await self._end(caller, session.id)
+
+    async def _end(self, caller: Caller, session: str) -> None:
+        """End a session, now or later: a lock that nobody knows to hold keeps everybody waiting for its TTL."""
+        reply = await caller.write("PUT", f"/v1/session/destroy/{session}")
+        if reply.ok is not True:
+            self._left.append(session)
 
     async def _hold(self, caller: Caller, lock: str, session: _Session, acquired: Operation) -> None:
         """Write under the lock, then release it, or end the session, which releases it too."""
