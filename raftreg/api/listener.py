@@ -12,9 +12,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import lru_cache
 from typing import Any
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from raftreg.api.connection import Connections
 from raftreg.api.http import Query, Request, Response, decode_percent
 from raftreg.api.render import text_response
 from raftreg.api.whole import WHOLE_MAX, Whole
@@ -28,6 +29,7 @@ _GZIP_LEVEL = 1
 # Bytes of a body whose compressed form is kept for the next client that gets the same.
 _GZIP_KEPT_MAX = 256 * 1024
 _KEEPALIVE_S = 120.0
+BODY_PAUSE_S = 30.0  # that a client may take between two pieces of a body
 _CLOSING_LOOK_S = 0.02
 _SERVER = "raftreg"
 _COMPRESSED_TYPE = "application/x-gzip"  # what is compressed already
@@ -53,7 +55,7 @@ class Listener:
     async def start(self) -> None:
         """Listen. OSError if the address cannot be had."""
         loop = asyncio.get_running_loop()
-        self._web = web.Server(
+        self._web = Connections(
             self._handle,
             handler_cancellation=True,
             access_log=None,
@@ -89,6 +91,9 @@ class Listener:
         await closing
 
     async def _handle(self, incoming: web.BaseRequest) -> web.StreamResponse:
+        refusal = _refusal(incoming)
+        if refusal is not None:
+            return _outgoing(incoming, Request(incoming.method, "", ""), refusal, is_last=True)
         raw_path, _, raw_query = _target(incoming.raw_path).partition("?")
         request = Request(
             incoming.method, decode_percent(raw_path), raw_path, Query.parse(raw_query), incoming.headers
@@ -103,11 +108,12 @@ class Listener:
             finally:
                 self._reading.discard(task)
             if refusal is not None:
-                return _outgoing(incoming, request, refusal)
+                return _outgoing(incoming, request, refusal, is_last=True)
         response = await self._answer(request)
         if response.stream is not None:
             return await self._stream(incoming, response, response.stream)
-        return _outgoing(incoming, request, response)
+        # Nobody changes to another protocol here, but aiohttp's parser may have believed it.
+        return _outgoing(incoming, request, response, is_last="Upgrade" in incoming.headers)
 
     async def _stream(
         self, incoming: web.BaseRequest, response: Response, pieces: AsyncGenerator[bytes]
@@ -142,15 +148,25 @@ class Listener:
         declared = incoming.content_length
         if declared is not None and declared > limit:
             return _too_large(declared, limit, setting)
-        if incoming.headers.get("Expect", "").lower() == "100-continue" and incoming.transport is not None:
+        if "Expect" in incoming.headers and incoming.transport is not None:
             incoming.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        content = incoming.content
+        if content.is_eof():  # all of it came together with the head, as that of most requests does
+            request.body = content.read_nowait()
+            return None if len(request.body) <= limit else _too_large(len(request.body), limit, setting)
         chunks = []
         size = 0
-        async for chunk in incoming.content.iter_any():
-            size += len(chunk)
-            if size > limit:
-                return _too_large(size, limit, setting)
-            chunks.append(chunk)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(BODY_PAUSE_S) as patience:
+                async for chunk in content.iter_any():
+                    size += len(chunk)
+                    if size > limit:
+                        return _too_large(size, limit, setting)
+                    chunks.append(chunk)
+                    patience.reschedule(loop.time() + BODY_PAUSE_S)
+        except TimeoutError:
+            return text_response(408, f"nothing more of the body came for {BODY_PAUSE_S:g} s")
         request.body = b"".join(chunks)
         return None
 
@@ -172,13 +188,36 @@ def _target(raw: str) -> str:
     return "/" + rest.partition("/")[2] if scheme else raw
 
 
+def _refusal(incoming: web.BaseRequest) -> Response | None:
+    """Why a request is not looked at, whatever it asks for; None if it is."""
+    if incoming.version < HttpVersion10:
+        return text_response(400, "HTTP/1.0 or newer is needed")
+    if incoming.raw_path == "*" or incoming.method == "CONNECT":
+        return Response(200 if incoming.method == "OPTIONS" else 405)
+    if not incoming.body_exists:
+        return None
+    headers = incoming.headers
+    coding = headers.get("Transfer-Encoding")
+    if coding is not None and coding.lower() != "chunked":
+        return text_response(501, "the only Transfer-Encoding that is understood is chunked")
+    expected = headers.get("Expect")
+    if expected is not None and expected.lower() != "100-continue":
+        return text_response(417, "the only expectation that is met is 100-continue")
+    return None
+
+
 def _too_large(size: int, limit: int, setting: str) -> Response:
     text = f"Request body({size} bytes) too large, max size: {limit} bytes. See {setting}."
     return text_response(413, text)
 
 
-def _outgoing(incoming: web.BaseRequest, request: Request, response: Response) -> web.StreamResponse:
-    """The response as aiohttp sends it; compressed if the client can take it and it is worth it."""
+def _outgoing(
+    incoming: web.BaseRequest, request: Request, response: Response, *, is_last: bool
+) -> web.StreamResponse:
+    """The response as aiohttp sends it; compressed if the client can take it and it is worth it.
+
+    With `is_last` the connection is closed after it.
+    """
     headers, body = response.headers, response.body
     headers["Server"] = _SERVER
     if len(body) >= GZIP_MIN and headers.get("Content-Type") != _COMPRESSED_TYPE:
@@ -192,8 +231,12 @@ def _outgoing(incoming: web.BaseRequest, request: Request, response: Response) -
         or transport.get_write_buffer_size()
         or len(body) > WHOLE_MAX
         or request.method == "HEAD"
+        or is_last
     ):
-        return web.Response(status=response.status, headers=headers, body=body)
+        outgoing = web.Response(status=response.status, headers=headers, body=body)
+        if is_last:
+            outgoing.force_close()
+        return outgoing
     return Whole(response.status, headers, body)
 
 

@@ -12,13 +12,15 @@ from raftreg.clock import SystemClock
 from raftreg.consensus.local import LocalConsensus
 from raftreg.registry import Registry, Replica
 from raftreg.state import State
+from raftreg.watch import Watch
 
 
 class LocalApi:
     """One node: `call` makes a request of a method, a target as it stands in a request line, a body and headers."""
 
-    def __init__(self, registry: Registry, answer: Answerer, context: ApiContext) -> None:
+    def __init__(self, registry: Registry, answer: Answerer, context: ApiContext, watch: Watch) -> None:
         self.registry = registry
+        self.watch = watch
         self.answer = answer
         self.context = context
 
@@ -54,7 +56,7 @@ async def start_api() -> LocalApi:
     )
     await consensus.start()
     context = ApiContext(registry, clock, "n1", clock.uuid())
-    return LocalApi(registry, create_handler(context), context)
+    return LocalApi(registry, create_handler(context), context, replica.watch)
 
 
 def run(scenario: Callable[[LocalApi], Awaitable[None]]) -> None:
