@@ -10,13 +10,14 @@ import re
 from typing import Any
 from urllib.parse import quote_from_bytes
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.web_protocol import RequestHandler
 
 HEAD_S = 30.0  # from the first byte of a head to its last
 HEAD_BYTES_MAX = 1024 * 1024  # of all headers together
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]+")
-_LEANED_ON = ("_messages", "_current_request")
+_REQUEST_LINE = re.compile(rb"[A-Z]+ [^ ]+ HTTP/1\.[01]")
+_LEANED_ON = ("_messages", "_current_request", "_request_count")
 if not set(_LEANED_ON) <= set(RequestHandler.__slots__):
     raise ImportError("raftreg.api.connection does not know this release of aiohttp: install one below 3.15")
 
@@ -37,22 +38,27 @@ class Connections(web.Server):
 class Connection(RequestHandler):
     """See the module."""
 
-    __slots__ = ("_head_bytes", "_head_timer")
+    __slots__ = ("_body", "_head_bytes", "_head_timer")
 
     def __init__(self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, **options: Any) -> None:
         super().__init__(manager, loop=loop, **options)
+        self._body: StreamReader | None = None  # of the request whose head came last
         self._head_bytes = 0  # of a head that is not complete yet
         self._head_timer: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
         """More of a head or of a body."""
-        if not data.isascii() and not self._head_bytes and not self._has_request():
+        if not data.isascii() and not self._head_bytes and self._body_is_complete():
             data = _escaped(data)
+        requests = self._request_count
+        in_body = not self._body_is_complete()
         super().data_received(data)
-        if self._has_request():
+        if self._request_count > requests:
+            if self._messages:
+                self._body = self._messages[-1][1]
             if self._head_bytes:
                 self._head_is_complete()
-        elif data:
+        elif data and not in_body:
             self._head_goes_on(len(data))
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -60,16 +66,26 @@ class Connection(RequestHandler):
         self._head_is_complete()
         super().connection_lost(exc)
 
-    def _has_request(self) -> bool:
+    def _body_is_complete(self) -> bool:
+        """Whether what comes next begins a head, or goes on with one."""
+        return self._body is None or self._body.is_eof()
+
+    def _is_busy(self) -> bool:
+        """Whether requests wait or are being answered: what came after them may have to wait too."""
         return bool(self._messages) or self._current_request is not None
 
     def _head_goes_on(self, size: int) -> None:
         self._head_bytes += size
-        if self._head_bytes > HEAD_BYTES_MAX:
+        if self._head_bytes > HEAD_BYTES_MAX and not self._is_busy():
             self._refuse(b"431 Request Header Fields Too Large")
         elif self._head_timer is None:
             loop = asyncio.get_running_loop()
-            self._head_timer = loop.call_later(HEAD_S, self._refuse, b"408 Request Timeout")
+            self._head_timer = loop.call_later(HEAD_S, self._give_up_head)
+
+    def _give_up_head(self) -> None:
+        self._head_timer = None
+        if not self._is_busy():
+            self._refuse(b"408 Request Timeout")
 
     def _head_is_complete(self) -> None:
         self._head_bytes = 0
@@ -89,7 +105,7 @@ class Connection(RequestHandler):
 def _escaped(data: bytes) -> bytes:
     """The bytes of a request with its first line in ASCII."""
     line, end, rest = data.partition(b"\r\n")
-    if not end or line.isascii():
+    if not end or line.isascii() or _REQUEST_LINE.fullmatch(line) is None:
         return data
     escaped = _BEYOND_ASCII.sub(lambda found: quote_from_bytes(found[0]).encode("ascii"), line)
     return escaped + end + rest
