@@ -9,7 +9,9 @@ from raftreg.cli.agent import agent, dev
 from raftreg.cli.cluster import members, status
 from raftreg.cli.keys import keygen
 from raftreg.cli.kv import kv
+from raftreg.cli.lock import lock
 from raftreg.cli.services import services
+from raftreg.cli.session import session
 from raftreg.cli.verify import verify
 from raftreg.errors import RaftregError
 
@@ -46,7 +48,7 @@ def version() -> None:
     click.echo(f"raftreg {__version__}")
 
 
-for command in (agent, dev, kv, services, members, status, verify, keygen):
+for command in (agent, dev, kv, lock, services, session, members, status, verify, keygen):
     raftreg.add_command(command)
 
 
