@@ -12,9 +12,10 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypedDict, TypeVar
 
 from raftreg.addresses import Address
+from raftreg.dns_options import DnsOptions
 from raftreg.errors import ConfigError
 from raftreg.settings import BY_NAME, SETTINGS, Setting, parse_cluster_key
 
@@ -33,7 +34,9 @@ class Config:
     data_dir: Path | None  # None in memory only
     http: Address
     raft: Address
-    dns: Address
+    dns: Address | None  # None: not served
+    dns_is_given: bool  # whether the node may not run without it
+    dns_options: DnsOptions
     peers: Mapping[str, Address]  # by name, this node included; empty in memory only
     advertise: str
     cluster_key: bytes | None
@@ -48,6 +51,14 @@ class Config:
     log_level: str
     log_json: bool
     warnings: tuple[str, ...] = ()
+
+
+class _Dns(TypedDict):
+    """The part of a configuration that says how DNS is served."""
+
+    dns: Address | None
+    dns_is_given: bool
+    dns_options: DnsOptions
 
 
 class _Given(NamedTuple):
@@ -117,6 +128,10 @@ class _Values:
             )
         return value
 
+    def is_given(self, name: str) -> bool:
+        """Whether the operator said it."""
+        return name in self._given
+
     def source(self, name: str) -> str:
         """Where the value came from, for a message."""
         given = self._given.get(name)
@@ -178,7 +193,7 @@ def _config(
         data_dir=data_dir,
         http=values.get("http", Address),
         raft=values.get("raft", Address),
-        dns=values.get("dns", Address),
+        **_dns(values),
         peers=peers,
         advertise=advertise,
         cluster_key=cluster_key,
@@ -194,6 +209,21 @@ def _config(
         log_json=values.get("log-json", bool),
         warnings=tuple(warnings),
     )
+
+
+def _dns(values: _Values) -> _Dns:
+    listen: object = values.get("dns", object)
+    recursors: tuple[Address, ...] = values.optional("dns-recursors", tuple) or ()
+    options = DnsOptions(
+        domain=values.optional("dns-domain", str),
+        service_ttls=values.get("dns-service-ttl", dict),
+        node_ttl=values.get("dns-node-ttl", int),
+        only_passing=values.get("dns-only-passing", bool),
+        recursors=recursors,
+        udp_answer_limit=values.get("dns-udp-answer-limit", int),
+    )
+    address = listen if isinstance(listen, Address) else None
+    return {"dns": address, "dns_is_given": values.is_given("dns"), "dns_options": options}
 
 
 def _from_file(path: Path) -> dict[str, _Given]:

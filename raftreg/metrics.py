@@ -39,10 +39,25 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._questions = Counter(
+            "raftreg_dns_questions",
+            "DNS questions that were answered, by the code of the answer and the protocol.",
+            ("rcode", "protocol"),
+            registry=self._registry,
+        )
+        self._question_counters: dict[tuple[str, str], Counter] = {}
+
     def count_probe(self, kind: str, status: str, lateness_s: float) -> None:
         """Count one probe of a health check."""
         self._probes.labels(kind, status).inc()
         self._lateness.observe(lateness_s)
+
+    def count_question(self, rcode: str, protocol: str) -> None:
+        """Count one DNS question by its answer's code and udp or tcp."""
+        counter = self._question_counters.get((rcode, protocol))
+        if counter is None:
+            counter = self._question_counters[rcode, protocol] = self._questions.labels(rcode, protocol)
+        counter.inc()
 
     def add_gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A gauge `raftreg_NAME` that calls `read` whenever it is asked for."""

@@ -1,6 +1,6 @@
 """The composition root: builds a node from its configuration, runs it until it is told to stop, takes it apart.
 
-    State -> Replica -> RaftNode or LocalConsensus -> Registry -> Duties -> Prober -> handler -> HTTP listener
+    State -> Replica -> RaftNode or LocalConsensus -> Registry -> Duties -> Prober -> DNS -> handler -> HTTP listener
 
 It is built and started from left to right. SIGTERM and SIGINT stop it: the duties end, requests that wait for a change
 are answered, those in flight are finished, leadership is handed over, exit code 0. A start that an operator must
@@ -30,6 +30,7 @@ from raftreg.clock import Clock, SystemClock
 from raftreg.config import ELECTION_TIMINGS, Config
 from raftreg.consensus import Consensus, StateMachine
 from raftreg.consensus.local import LocalConsensus
+from raftreg.dns import DnsService
 from raftreg.duties import Duties
 from raftreg.errors import StartRefused
 from raftreg.metrics import Metrics
@@ -115,6 +116,7 @@ class Server:
         self._on_fatal = on_fatal
         self._stack = AsyncExitStack()
         self.http_port = 0
+        self.dns_port = 0  # 0 also while DNS is not served
 
     async def __aenter__(self) -> "Server":
         """Start. Raises StartRefused with one line if an operator must mend something first."""
@@ -146,6 +148,7 @@ class Server:
             write_timeout_s=config.write_timeout_s,
             read_timeout_s=config.read_timeout_s,
         )
+        dns = DnsService(config, registry, clock, metrics)
         await self._started(consensus.start, consensus.stop)
         node_id = _node_id(consensus.status().id, clock)
         context = _make_context(config, registry, clock, metrics, node_id)
@@ -163,6 +166,7 @@ class Server:
         self._stack.push_async_callback(_drain, registry)
         await self._started(duties.start, duties.stop)
         await self._started(prober.start, prober.stop)
+        await self._started(dns.start, dns.stop)
         try:
             await listener.start()
         except OSError as error:
@@ -170,7 +174,8 @@ class Server:
         self.http_port = listener.port
         _count(metrics, registry, duties)
         metrics.add_gauge("checks_probed", "Health checks that this node probes.", lambda: len(prober))
-        _say_hello(config, self.http_port)
+        self.dns_port = dns.address.port if dns.address is not None else 0
+        _say_hello(config, self.http_port, dns.address)
 
     async def _started(
         self, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]
@@ -236,6 +241,7 @@ def _make_context(
         advertise_address=config.advertise,
         version=__version__,
         http_port=config.http.port,
+        dns_port=config.dns.port if config.dns is not None else 0,
         raft_port=_raft_port(config),
         render_metrics=metrics.render,
         scripts="any"
@@ -275,12 +281,16 @@ def _count(metrics: Metrics, registry: Registry, duties: Duties) -> None:
     )
 
 
-def _say_hello(config: Config, http_port: int) -> None:
+def _say_hello(config: Config, http_port: int, dns: Address | None) -> None:
     http = Address(config.http.host, http_port)
+    where = "not served" if dns is None else f"on {dns}"
     if config.data_dir is None:
-        log.info("raftreg %s in memory: HTTP on %s; everything is gone when it stops", __version__, http)
+        log.info(
+            "raftreg %s in memory: HTTP on %s, DNS %s; everything is gone when it stops",
+            *(__version__, http, where),
+        )
         return
     log.info(
-        "raftreg %s, node %s: HTTP on %s, Raft on %s, data in %s; DNS (%s) is accepted but not served yet",
-        *(__version__, config.node, http, config.raft, config.data_dir, config.dns),
+        "raftreg %s, node %s: HTTP on %s, DNS %s, Raft on %s, data in %s",
+        *(__version__, config.node, http, where, config.raft, config.data_dir),
     )

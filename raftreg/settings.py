@@ -11,6 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raftreg.addresses import parse_address, parse_name, parse_peers
+from raftreg.dns_options import (
+    parse_domain,
+    parse_limit,
+    parse_listen,
+    parse_servers,
+    parse_service_ttls,
+    parse_ttl,
+)
 from raftreg.durations import parse_duration
 
 CLUSTER_KEY_SIZE = 32
@@ -126,10 +134,58 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "dns",
-        "Where DNS will listen. Accepted, not served yet.",
-        parse_address,
+        "Where DNS listens, over UDP and TCP; off for nowhere.",
+        parse_listen,
         default="127.0.0.1:8600",
         metavar="HOST:PORT",
+        in_dev=True,
+    ),
+    Setting(
+        "dns-domain",
+        "A domain that is answered like consul., beside it.",
+        parse_domain,
+        metavar="DOMAIN",
+        in_dev=True,
+    ),
+    Setting(
+        "dns-service-ttl",
+        "TTL of answers about services, also by name: web=10s,db*=1m,*=5s.",
+        parse_service_ttls,
+        default="0s",
+        metavar="DURATION",
+        in_dev=True,
+    ),
+    Setting(
+        "dns-node-ttl",
+        "TTL of answers about nodes.",
+        parse_ttl,
+        default="0s",
+        metavar="DURATION",
+        in_dev=True,
+    ),
+    Setting(
+        "dns-only-passing",
+        "Leave out instances with a warning too, not only critical ones.",
+        parse_switch,
+        default="false",
+        metavar="true|false",
+        is_switch=True,
+        in_dev=True,
+    ),
+    Setting(
+        "dns-recursors",
+        "Name servers for all other domains, asked in this order.",
+        parse_servers,
+        metavar="HOST[:PORT],...",
+        in_dev=True,
+    ),
+    Setting(
+        "dns-udp-answer-limit",
+        "Most answers in a datagram for clients without EDNS; 0 for as many as fit.",
+        parse_limit,
+        default="3",
+        metavar="COUNT",
+        in_dev=True,
     ),
     Setting(
         "peers",

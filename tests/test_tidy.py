@@ -38,6 +38,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "chance",
             "clock",
             "config",
+            "dns_options",
             "durations",
             "errors",
             "logs",
