@@ -75,18 +75,21 @@ def select(query: ServiceQuery, instances: Iterable[Instance]) -> list[Instance]
     ]
 
 
-def shuffled(
-    items: Sequence[T], uniform: Callable[[float, float], float], count: int | None = None
-) -> list[T]:
-    """`count` of the items (all by default), drawn by chance: each order is as likely as any other."""
+def shuffled(items: Sequence[T], token: Callable[[int], bytes], count: int | None = None) -> list[T]:
+    """`count` of the items (all by default), drawn by chance: each order is as likely as any other.
+
+    `token` gives that many random bytes. Four of them decide about each item, which is as even as anybody could tell.
+    """
+    size = len(items)
+    if count is None or count * 2 > size:
+        keys = memoryview(token(4 * size)).cast("I")
+        order = sorted(range(size), key=keys.__getitem__)
+        return [items[number] for number in order[:count]]
     drawn = list(items)
-    size = len(drawn)
-    for place in range(min(size if count is None else count, size - 1)):
-        other = place + int(uniform(0.0, size - place))
-        # The upper end may be drawn, though rarely.
-        other = min(other, size - 1)
+    for place, key in enumerate(memoryview(token(4 * count)).cast("I")):
+        other = place + key % (size - place)
         drawn[place], drawn[other] = drawn[other], drawn[place]
-    return drawn if count is None else drawn[:count]
+    return drawn[:count]
 
 
 def nearest_first(instances: list[Instance], near: str, asked_node: str) -> list[Instance]:

@@ -80,8 +80,7 @@ async def execute(context: ApiContext, request: Request) -> Response:
     connect = service.connect or "connect" in request.query
     health = ConnectHealth(service.service) if connect else ServiceHealth(service.service)
     answer, headers = await read_cached(context, options, health)
-    uniform = context.clock.uniform
-    found = instances.shuffled(instances.select(service, answer.value), uniform)
+    found = instances.shuffled(instances.select(service, answer.value), context.clock.token)
     found = instances.nearest_first(found, request.query.get("near") or service.near, context.node_name)
     body = {
         "Service": service.service,

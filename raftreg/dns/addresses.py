@@ -76,9 +76,9 @@ def _of_text(text: str) -> Place | None:
     return Place(host=text) if text else None
 
 
-def address_extra(place: Place, owner: bytes | None, ttl: int) -> Extra:
-    """The address as an additional record."""
-    return Extra(owner, wire.record(b"", place.record_type, ttl, place.address))
+def address_record(place: Place, ttl: int) -> bytes:
+    """The address as a record without its owner."""
+    return wire.record(b"", place.record_type, ttl, place.address)
 
 
 def text_extras(node: Node, owner: bytes | None, ttl: int) -> tuple[Extra, ...]:

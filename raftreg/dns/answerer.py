@@ -87,7 +87,7 @@ class Answerer:
             plan,
             question,
             self._space(question, udp),
-            self._clock.uniform,
+            self._clock.token,
             serial=int(self._clock.wall()) if plan.soa else 0,
             flags=wire.RA if self._settings.recurses else 0,
         )

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from raftreg import templates
 from raftreg.dns import wire
-from raftreg.dns.addresses import address_extra, node_place, text_extras
+from raftreg.dns.addresses import address_record, node_place, text_extras
 from raftreg.dns.names import Followed, Within
 from raftreg.dns.plans import Extra, Group, Plan
 from raftreg.dns.reverse import ReverseNames
@@ -195,7 +195,7 @@ class Resolver:
             name, place = within.of_node(node.name.lower()), node_place(node, wire.NS)
             if name is None or place is None or not self._is_usable(instance):
                 continue
-            glue = () if place.host else (address_extra(place, name, ttl),)
+            glue = () if place.host else (Extra(name, address_record(place, ttl)),)
             groups.append(Group(record(within.domain_name, wire.NS, ttl, name), 1, glue))
         if within.type == wire.SOA:
             return Plan(authority=tuple(groups), soa="answer", domain=within.domain_name)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from raftreg.dns import wire
-from raftreg.dns.addresses import Place, address_extra, instance_place, node_place, packed, text_extras
+from raftreg.dns.addresses import Place, address_record, instance_place, node_place, packed, text_extras
 from raftreg.dns.names import Followed, Within
 from raftreg.dns.plans import Extra, Group, Plan
 from raftreg.dns.wire import QUESTION_NAME, encode_name, record
@@ -80,18 +80,20 @@ def _srv(instance: Instance, within: Within, ttl: int, follow: Follow) -> Group 
         return None
     node_name = within.of_node(node.name)
     target: bytes | None
+    extras: tuple[Extra, ...]
+    address, extras = b"", ()
     if place.host:
         target = encode_name(place.host)
         farther = replace(within, level=within.level + 1)  # the SRV record itself does not count
-        extras: tuple[Extra, ...] = () if target is None else follow(target, farther).records
+        extras = () if target is None else follow(target, farther).records
     else:
         at_its_node = node_name is not None and place.address == packed(node.address)
         target = node_name if at_its_node else within.of_address(place.address)
-        extras = (address_extra(place, None, ttl),)
+        address = address_record(place, ttl)
     if target is None:
         return None
     if node_name is not None:
         extras += text_extras(node, None if target == node_name else node_name, ttl)
     numbers = (_PRIORITY, weight(service, checks), service.port & 0xFFFF)
     data = b"".join(number.to_bytes(2) for number in numbers) + target
-    return Group(record(QUESTION_NAME, wire.SRV, ttl, data), 1, extras, target)
+    return Group(record(QUESTION_NAME, wire.SRV, ttl, data), 1, extras, target, address)
