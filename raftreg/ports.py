@@ -9,7 +9,12 @@ from pathlib import Path
 from raftreg.addresses import Address
 from raftreg.errors import StartRefused
 
-_LISTEN_STATE = "0A"  # in /proc/net/tcp
+_TABLES = (
+    ("tcp", "0A"),
+    ("tcp6", "0A"),
+    ("udp", "07"),
+    ("udp6", "07"),
+)  # in /proc/net, and the state to look for
 
 
 def check_free(address: Address, purpose: str) -> None:
@@ -47,12 +52,12 @@ def refusal(address: Address, error: OSError) -> str:
 
 
 def holder_of(port: int) -> str | None:
-    """`process 4711 (name)` that listens on the TCP port, if this process may know it (Linux only)."""
+    """`process 4711 (name)` that has the TCP or UDP port, if this process may know it (Linux only)."""
     inodes = {
         fields[9]
-        for table in ("/proc/net/tcp", "/proc/net/tcp6")
-        for fields in _rows(Path(table))
-        if fields[3] == _LISTEN_STATE and int(fields[1].rpartition(":")[2], 16) == port
+        for table, state in _TABLES
+        for fields in _rows(Path("/proc/net", table))
+        if fields[3] == state and int(fields[1].rpartition(":")[2], 16) == port
     }
     wanted = {f"socket:[{inode}]" for inode in inodes}
     for process in Path("/proc").glob("[0-9]*") if wanted else ():

@@ -15,12 +15,13 @@ class DevNode:
 
     def __init__(self, **flags: str) -> None:
         """`flags` are settings by name, such as node="n1"."""
-        self._flags = {"http": "127.0.0.1:0"} | flags
+        self._flags = {"http": "127.0.0.1:0", "dns": "127.0.0.1:0"} | flags
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._port: Future[int] = Future()
         self._thread = threading.Thread(target=self._run, name="dev node")
         self.port = 0
+        self.dns_port = 0
         self.fatal: list[BaseException] = []
 
     @property
@@ -56,5 +57,6 @@ class DevNode:
     async def _serve(self) -> None:
         config = load(self._flags, {}, in_dev=True)
         async with Server(config, SystemClock(), self.fatal.append) as server:
+            self.dns_port = server.dns_port
             self._port.set_result(server.http_port)
             await self._stop.wait()
