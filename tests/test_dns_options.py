@@ -49,17 +49,19 @@ def test_everything_that_can_be_said() -> None:
     assert OFF == parse_listen("OFF")
 
 
-@pytest.mark.parametrize("text", ["", ".", "consul", "CONSUL.", "a..b", "in-addr.arpa", "a b", "ä.example", "a" * 64])
+@pytest.mark.parametrize(
+    "text", ["", ".", "consul", "CONSUL.", "a..b", "in-addr.arpa", "a b", "ä.example", "a" * 64]
+)
 def test_bad_domains_are_refused(text: str) -> None:
     """What could not be asked for, or is answered already."""
-    with pytest.raises(ValueError, match="^bad domain"):
+    with pytest.raises(ValueError, match=r"^bad domain"):
         parse_domain(text)
 
 
 @pytest.mark.parametrize("text", ["10", "-1s", "x", "1000000h", "web=", "=5s", "a*b=5s"])
 def test_bad_ttls_are_refused(text: str) -> None:
     """A TTL is a duration of whole seconds that fits into a record."""
-    with pytest.raises(ValueError, match="^bad"):
+    with pytest.raises(ValueError, match=r"^bad"):
         parse_service_ttls(text)
 
 
@@ -71,7 +73,7 @@ def test_a_ttl_is_whole_seconds() -> None:
 @pytest.mark.parametrize("text", ["", ",", "a:b", "[::1]:x", "1.1.1.1:70000"])
 def test_bad_servers_are_refused(text: str) -> None:
     """A server is a host with or without a port."""
-    with pytest.raises(ValueError, match="bad address|no server"):
+    with pytest.raises(ValueError, match=r"bad address|no server"):
         parse_servers(text)
 
 
