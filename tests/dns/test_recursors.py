@@ -15,17 +15,26 @@ from tests.e2e.cluster import request
 Respond = Callable[[bytes], list[bytes]]
 
 
+def _bind_both() -> tuple[socket.socket, socket.socket]:
+    """A socket for datagrams and one for streams on the same port."""
+    while True:
+        stream = socket.create_server(("127.0.0.1", 0))
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            udp.bind(stream.getsockname())
+        except OSError:
+            udp.close()
+            stream.close()
+        else:
+            return udp, stream
+
+
 @contextmanager
 def name_server(respond: Respond, *, tcp: bytes | None = None) -> Iterator[str]:
     """A server that answers each datagram with what `respond` makes of it, and each stream with `tcp`; its address."""
-    with (
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
-        socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream,
-    ):
-        udp.bind(("127.0.0.1", 0))
-        port = udp.getsockname()[1]
-        stream.bind(("127.0.0.1", port))
-        stream.listen()
+    udp, stream = _bind_both()
+    port = udp.getsockname()[1]
+    with udp, stream:
 
         def serve_datagrams() -> None:
             while True:
