@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -45,9 +46,19 @@ def split_target(network: str, text: str) -> Address:
         raise ProbeFailed(f"dial {network}: address {text}: too many colons in address")
     if not colon:
         raise ProbeFailed(f"dial {network}: address {text}: missing port in address")
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ProbeFailed(f"dial {network}: address {text}: invalid port")
-    return Address(host or "localhost", int(port))
+    return Address(host or "localhost", _port(network, port))
+
+
+def _port(network: str, text: str) -> int:
+    """A number, or the name of a service in /etc/services."""
+    if text.isascii() and text.isdigit():
+        if int(text) > 65535:
+            raise ProbeFailed(f"dial {network}: address {text}: invalid port")
+        return int(text)
+    try:
+        return socket.getservbyname(text, network)
+    except (OSError, ValueError):
+        raise ProbeFailed(f"dial {network}: address {network}/{text}: unknown port") from None
 
 
 async def dial(

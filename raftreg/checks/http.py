@@ -2,12 +2,13 @@
 
 import asyncio
 import base64
+import json
 import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from raftreg.addresses import Address
 from raftreg.checks.dialing import DialTimedOut, ProbeFailed, dial
@@ -24,6 +25,8 @@ ACCEPT: Final = "text/plain, text/*, */*"
 _PORTS: Final = {"http": 80, "https": 443}
 _TOO_LATE: Final = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2}).{0,2}")
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _URI_SAFE: Final = "/%:=&?~#+!$,;'@()*[]"
 # What the request itself decides, whatever the definition says.
 _OWN_HEADERS: Final = frozenset({"host", "content-length", "transfer-encoding", "trailer", "connection"})
@@ -45,10 +48,11 @@ class Target:
 def parse_target(url: str) -> Target:
     """The target of an absolute URL; ProbeFailed says what is wrong with it."""
     try:
+        _check_url(url)
         parts = urlsplit(url)
-        port = parts.port
+        port = _port(parts.netloc, parts)
     except ValueError as error:
-        raise ProbeFailed(f'parse "{url}": {error}') from None
+        raise BadDefinition(f"parse {quoted(url)}: {error}") from None
     if parts.scheme not in _PORTS:
         raise ProbeFailed(f'unsupported protocol scheme "{parts.scheme}"')
     if not parts.hostname:
@@ -68,6 +72,42 @@ def parse_target(url: str) -> Target:
         uri=uri,
         credentials=credentials,
     )
+
+
+def _check_url(url: str) -> None:
+    """ValueError, in the words of Go's net/url, for what is no URL there."""
+    if any(character < " " or character == "\x7f" for character in url):
+        raise ValueError("net/url: invalid control character in URL")
+    escape = _BAD_ESCAPE.search(url)
+    if escape is not None:
+        raise ValueError(f'invalid URL escape "{escape[0]}"')
+    if _SCHEME.match(url) is None and ":" in url.partition("/")[0]:
+        raise ValueError("first path segment in URL cannot contain colon")
+
+
+def _port(netloc: str, parts: SplitResult) -> int | None:
+    try:
+        return parts.port
+    except ValueError:
+        host = netloc.rpartition("@")[2]
+        raise ValueError(f'invalid port ":{host.rpartition(":")[2]}" after host') from None
+
+
+def quoted(text: str) -> str:
+    """Text as Go's %q shows it, as far as that is what JSON does."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+class BadDefinition(ProbeFailed):
+    """No request can be made of the definition; the message is the whole output."""
+
+
+class TooManyRedirects(ProbeFailed):
+    """It went on and on; `location` is where it would have gone next."""
+
+    def __init__(self, location: str) -> None:
+        super().__init__(f"stopped after {REDIRECTS_MAX} redirects")
+        self.location = location
 
 
 class HTTPProbe:
@@ -93,10 +133,12 @@ class HTTPProbe:
         self._deadline = asyncio.get_running_loop().time() + self._timeout_s
         try:
             answer = await self._ask()
+        except BadDefinition:
+            raise
+        except TooManyRedirects as error:
+            raise ProbeFailed(f"Get {quoted(error.location)}: {error}") from None
         except ProbeFailed as error:
-            if str(error).startswith("parse "):
-                raise
-            raise ProbeFailed(f'{self._method.capitalize()} "{self._url}": {error}') from None
+            raise ProbeFailed(f"{self._method.capitalize()} {quoted(self._url)}: {error}") from None
         reason = f"{answer.status} {answer.reason}".rstrip()
         output = f"HTTP {self._method} {self._url}: {reason} Output: {answer.body.text}"
         return Outcome(_status_of(answer.status), output)
@@ -117,7 +159,7 @@ class HTTPProbe:
                 headers = {name: value for name, value in headers.items() if name.lower() not in _CREDENTIALS}
             if target.host != before.host:
                 headers = {name: value for name, value in headers.items() if name.lower() != "host"}
-        raise ProbeFailed(f"stopped after {REDIRECTS_MAX} redirects")
+        raise TooManyRedirects(answer.location or "")
 
     async def _exchange(
         self, target: Target, method: str, headers: Mapping[str, list[str]], body: bytes
@@ -168,7 +210,7 @@ def _headers(given: object) -> dict[str, list[str]]:
 def _request(target: Target, method: str, headers: Mapping[str, list[str]], body: bytes) -> bytes:
     """The bytes of a request. ProbeFailed if the definition holds what must not be in one."""
     if not _TOKEN.fullmatch(method):
-        raise ProbeFailed(f'net/http: invalid method "{method}"')
+        raise BadDefinition(f"net/http: invalid method {quoted(method)}")
     given = {name.lower(): values for name, values in headers.items()}
     lines = [
         f"{method} {target.uri} HTTP/1.1",
@@ -182,7 +224,7 @@ def _request(target: Target, method: str, headers: Mapping[str, list[str]], body
         lines.append(f"Authorization: {target.credentials}")
     for name, values in headers.items():
         if not _TOKEN.fullmatch(name):
-            raise ProbeFailed(f'net/http: invalid header field name "{name}"')
+            raise ProbeFailed(f"net/http: invalid header field name {quoted(name)}")
         if name.lower() not in _OWN_HEADERS:
             lines.extend(f"{name}: {_checked(name, value)}" for value in values)
     if body or method in ("POST", "PUT", "PATCH"):
@@ -193,7 +235,7 @@ def _request(target: Target, method: str, headers: Mapping[str, list[str]], body
 
 def _checked(name: str, value: str) -> str:
     if any(character < " " and character != "\t" for character in value) or "\x7f" in value:
-        raise ProbeFailed(f'net/http: invalid header field value {value!r} for key "{name}"')
+        raise ProbeFailed(f"net/http: invalid header field value {quoted(value)} for key {name}")
     return value.strip()
 
 

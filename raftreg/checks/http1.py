@@ -86,8 +86,8 @@ class ResponseReader:
             headers[name.strip().lower()] = value.strip()
         location = headers.get(b"location")
         self.location = None if location is None else location.decode("utf-8", "replace")
-        self.has_head = True
         self._choose_framing(headers)
+        self.has_head = True
 
     def _choose_framing(self, headers: dict[bytes, bytes]) -> None:
         """How the end of the body is told: by nothing, chunks, a length, or the end of the connection."""

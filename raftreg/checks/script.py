@@ -6,6 +6,7 @@ settings of this node, which may hold the cluster key. All that it started is ki
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 from collections.abc import Mapping
@@ -77,8 +78,7 @@ class ScriptProbe:
         except (OSError, ValueError) as error:
             if isinstance(error, OSError) and error.errno in OWN_WANT:
                 raise NotProbed(system_text(error)) from None
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise ProbeFailed(f'exec: "{self._arguments[0]}": {str(reason).lower()}') from None
+            raise ProbeFailed(_unstarted(self._arguments[0], error)) from None
 
     def _too_late(self, tail: Tail) -> str:
         text = f"Timed out ({format_duration(self._timeout_s)}) running check"
@@ -112,6 +112,15 @@ class _Output:
         """Read no more."""
         self._loop.remove_reader(self._reading)
         os.close(self._reading)
+
+
+def _unstarted(program: str, error: OSError | ValueError) -> str:
+    """Why a program could not be started, as Go's os/exec says it."""
+    if not isinstance(error, OSError):
+        return f'exec: "{program}": {error}'
+    if "/" not in program and error.errno == errno.ENOENT:
+        return f'exec: "{program}": executable file not found in $PATH'
+    return f"fork/exec {program}: {system_text(error)}"
 
 
 def _shown(tail: Tail) -> str:

@@ -114,7 +114,7 @@ def test_redirects_may_be_switched_off_and_have_an_end() -> None:
             one = await probed("http", HTTP=target.url, DisableRedirects=True)
             assert Outcome("critical", f"HTTP GET {target.url}: 302 Found Output: ") == one
             circle = await probed("http", HTTP=target.url)
-            assert Outcome("critical", f'Get "{target.url}": stopped after 10 redirects') == circle
+            assert Outcome("critical", 'Get "/": stopped after 10 redirects') == circle
 
     run(scenario)
 
@@ -167,8 +167,10 @@ def test_output_is_bounded_and_may_be_bounded_further() -> None:
         ("http://no-such-host.invalid/", 'Get "{}": dial tcp: lookup no-such-host.invalid: no such host'),
         ("ftp://127.0.0.1/", 'Get "{}": unsupported protocol scheme "ftp"'),
         ("http:///path", 'Get "{}": http: no Host in request URL'),
-        ("http://127.0.0.1:x/", "parse \"{}\": Port could not be cast to integer value as 'x'"),
-        ("127.0.0.1:80", 'Get "{}": unsupported protocol scheme ""'),
+        ("http://127.0.0.1:x/", 'parse "{}": invalid port ":x" after host'),
+        ("http://127.0.0.1/%zz", 'parse "{}": invalid URL escape "%zz"'),
+        ("127.0.0.1:80", 'parse "{}": first path segment in URL cannot contain colon'),
+        ("localhost/x", 'Get "{}": unsupported protocol scheme ""'),
     ],
 )
 def test_what_cannot_be_asked_is_critical_and_says_why(url: str, said: str) -> None:
@@ -197,6 +199,38 @@ def test_a_definition_cannot_smuggle_lines_into_a_request(options: dict[str, Any
             outcome = await probed("http", HTTP=target.url, **options)
             assert ("critical", []) == (outcome.status, target.requests)
             assert "net/http: invalid " in outcome.output
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"HTTP": "http://x/a\nb"}, 'parse "http://x/a\\nb": net/url: invalid control character in URL'),
+        ({"HTTP": "http://x/", "Method": "A B"}, 'net/http: invalid method "A B"'),
+        (
+            {"HTTP": "http://x/", "Header": {"X": ["a\r\nb"]}},
+            'Get "http://x/": net/http: invalid header field value "a\\r\\nb" for key X',
+        ),
+    ],
+)
+def test_what_no_request_can_be_made_of_is_said(options: dict[str, Any], said: str) -> None:
+    """As Consul says it."""
+
+    async def scenario() -> None:
+        assert Outcome("critical", said) == await probed("http", **options)
+
+    run(scenario)
+
+
+def test_a_head_that_cannot_be_read_is_critical() -> None:
+    """A good status does not help a response whose end cannot be known."""
+
+    async def scenario() -> None:
+        async with Target(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n").listening() as target:
+            outcome = await probed("http", HTTP=target.url)
+        said = 'net/http: HTTP/1.x transport connection broken: bad Content-Length "x"'
+        assert Outcome("critical", f'Get "{target.url}": {said}') == outcome
 
     run(scenario)
 

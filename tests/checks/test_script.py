@@ -88,7 +88,8 @@ def test_what_cannot_be_run_is_critical_and_says_why() -> None:
     """A program that is not there, and scripts that are not allowed here (the check came from another node)."""
 
     async def scenario() -> None:
-        missing = 'exec: "no-such-program": no such file or directory'
+        assert Outcome("critical", "fork/exec /etc/passwd: permission denied") == await script("/etc/passwd")
+        missing = 'exec: "no-such-program": executable file not found in $PATH'
         assert Outcome("critical", missing) == await script("no-such-program")
         assert Outcome("critical", DISABLED) == await probed("script", ScriptArgs=["true"])
 

@@ -58,8 +58,8 @@ def test_a_full_backlog_is_a_timeout() -> None:
     [
         ("web", "dial tcp: address web: missing port in address"),
         ("1:2:3", "dial tcp: address 1:2:3: too many colons in address"),
-        ("web:http", "dial tcp: address web:http: invalid port"),
-        ("web:70000", "dial tcp: address web:70000: invalid port"),
+        ("127.0.0.1:no-such-service", "dial tcp: address tcp/no-such-service: unknown port"),
+        ("web:70000", "dial tcp: address 70000: invalid port"),
         ("no-such-host.invalid:80", "dial tcp: lookup no-such-host.invalid: no such host"),
         ("[::1]:1", "dial tcp [::1]:1: connect: "),
         ("\ud800:1", "dial tcp: lookup \ud800: no such host"),
