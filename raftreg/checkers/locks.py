@@ -92,7 +92,7 @@ def _shared(holds: list[Hold]) -> list[LockFault]:
                 text = (
                     f"two sessions held {hold.lock} for {(end - hold.since_s) * 1000:.1f} ms at the same time"
                 )
-                faults.append(LockFault("shared", text, (*longest.calls, *hold.calls)))
+                faults.append(LockFault("shared", text, (*longest.calls, *hold.calls[1:], hold.acquired)))
         if longest is None or hold.until_s > longest.until_s:
             longest = hold
     return faults

@@ -15,6 +15,9 @@ from raftreg.verify.record import Call, Record
 # Statuses that answer the question that was asked: done, refused by a condition, or absent.
 ANSWERS = (200, 404, 409)
 NOTHING_HAPPENED = "No cluster leader"
+REFUSED_S = (
+    0.1  # a client rests so long when a node takes no connection: it leaves the machine to those that start
+)
 MOVES_SHARE = 0.02  # of the calls: so often a client goes over to another node though its own one answers
 
 
@@ -124,6 +127,7 @@ class Caller:
             ok = _outcome(answer)
         except NotSent:
             ok = False
+            self._next_s = max(self._next_s, world.clock.now() + REFUSED_S)
         except Unanswered:
             ok = None
         returned = world.clock.now()

@@ -32,7 +32,9 @@ class Nemesis:
         self._kinds = [KINDS[name] for name in kinds if KINDS[name].needs in stage.target.abilities]
         done = {kind.name for kind in self._kinds}
         self._left_out = tuple(name for name in kinds if name not in done)
-        self._pace = min(1.0, seconds / (len(self._kinds) * SECONDS_PER_FAULT)) if self._kinds else 1.0
+        # In the first round every kind has its slot, so that each has its turn in a short run too.
+        self._slot_s = seconds / (len(self._kinds) + 0.5)
+        self._pace = min(1.0, self._slot_s / SECONDS_PER_FAULT)
         self._events: list[FaultEvent] = []  # that last
         self._over = asyncio.Event()
 
@@ -47,7 +49,10 @@ class Nemesis:
 
     async def run(self) -> None:
         """Fault after fault, until `end`."""
+        began_s = self._stage.world.clock.now()
         for number, kind in enumerate(self._order()):
+            if kind not in self._kinds:
+                continue
             chance = self._chance.stream("fault", number)
             first_round = number < len(self._kinds)
             rest_s = chance.uniform(*REST_S) * self._pace
@@ -62,7 +67,8 @@ class Nemesis:
                 await self._begin(each, chance)
             is_over = await self._is_over_after(lasts_s)
             await self._undo()
-            if is_over or await self._is_over_once_calm():
+            left_s = began_s + (number + 1) * self._slot_s - self._stage.world.clock.now()
+            if is_over or await self._is_over_once_calm(left_s if first_round else CALM_TIMEOUT_S):
                 return
 
     def _order(self) -> Iterator[Fault]:
@@ -102,10 +108,10 @@ class Nemesis:
             return False
         return True
 
-    async def _is_over_once_calm(self) -> bool:
-        """Wait until every node answers and one leads, for a while."""
+    async def _is_over_once_calm(self, patience_s: float) -> bool:
+        """Wait until every node answers and one leads, but not too long."""
         clock = self._stage.world.clock
-        give_up = clock.now() + CALM_TIMEOUT_S
+        give_up = clock.now() + patience_s
         while not self._stage.monitor.is_calm and clock.now() < give_up:
             if await self._is_over_after(0.1):
                 return True

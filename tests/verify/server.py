@@ -51,7 +51,7 @@ class Cluster(Remote):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
                 method, target, _ = head.split(" ", 2)
-                length = int(head.lower().partition("content-length:")[2].split("\r\n")[0])
+                length = int(head.lower().partition("content-length:")[2].split("\r\n")[0] or 0)
                 body = await reader.readexactly(length)
                 await asyncio.sleep(0)
                 parts = urlsplit(target)

@@ -57,7 +57,7 @@ def test_the_check_that_is_meant_for_a_bug_finds_it(bug: str) -> None:
         if verdict.outcome is Outcome.FAIL:
             break
     assert Outcome.FAIL == verdict.outcome, verdict.text
-    assert 1 <= len(verdict.proof) <= 12, len(verdict.proof)
+    assert 1 <= len(verdict.proof) <= 6, len(verdict.proof)
     assert not all_passed(finished.verdicts)
     assert f"<h3>{check.replace('>', '&gt;')}</h3>" in page(
         finished.run, finished.verdicts, finished.staleness

@@ -9,7 +9,7 @@ from raftreg.verify.report.svg import Scale, box, drawing, line, seconds, text
 WIDTH, LEFT, RIGHT = 1180.0, 92.0, 12.0
 ROW, BAR = 34.0, 15.0
 SHOWN_MAX = 24
-CHARACTER = 5.9  # of the width of a letter, on average; bold ones need a little more
+CHARACTER = 6.2  # the width of a bold letter, on average
 WORDS_MAX = 96
 
 
@@ -39,8 +39,9 @@ def _plain(value: object) -> str:
 
 
 def history(operations: Sequence[Operation], began_s: float) -> str:
-    """The picture; of a long history its end."""
+    """The picture; of a long history its end. The last call of all is the one that is wrong."""
     moved = [_moved(each, began_s) for each in operations]
+    culprit = moved[-1]
     ordered = sorted(moved, key=lambda each: (each.ended_s, each.invoked_s))
     last_known = [each for each in ordered if each.returned_s is not None]
     shown = ordered if len(ordered) <= SHOWN_MAX else [*last_known[-SHOWN_MAX:]]
@@ -59,7 +60,7 @@ def history(operations: Sequence[Operation], began_s: float) -> str:
         parts.append(line(LEFT, y + ROW - 6.0, WIDTH - RIGHT, y + ROW - 6.0, "grid"))
         parts.append(text(LEFT - 8.0, y + 20.0, f"client {client}", "label", "end"))
         for call in calls:
-            parts += _bar(call, x, y, is_culprit=call is _last(shown))
+            parts += _bar(call, x, y, is_culprit=call is culprit)
     for tick in x.ticks(8):
         parts.append(line(x(tick), 4.0, x(tick), height, "grid upright"))
         parts.append(text(x(tick), height + 14.0, f"{tick:.6g}", "label", "middle"))
@@ -76,12 +77,6 @@ def _moved(operation: Operation, began_s: float) -> Operation:
     return replace(
         operation, invoked_s=operation.invoked_s - began_s, returned_s=None if end is None else end - began_s
     )
-
-
-def _last(operations: Sequence[Operation]) -> Operation | None:
-    """The answer that nothing explains: the last one that came."""
-    known = [each for each in operations if each.returned_s is not None]
-    return max(known, key=lambda each: each.returned_s or 0.0) if known else None
 
 
 def _rows(operations: Sequence[Operation], x: Scale) -> list[tuple[int, list[Operation]]]:

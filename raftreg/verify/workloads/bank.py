@@ -24,15 +24,18 @@ class Bank(Workload):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self._accounts = [f"{world.prefix}/bank/{number}" for number in range(ACCOUNTS)]
-        self._opening = {account: f"{OPENING}:opening-{account}" for account in self._accounts}
-        self._get_all = json.dumps([{"KV": {"Verb": "get", "Key": account}} for account in self._accounts])
+        self._folder = f"{world.prefix}/bank/"
+        self._opening = {f"account-{number}": f"{OPENING}:opening-{number}" for number in range(ACCOUNTS)}
+        gets = [{"KV": {"Verb": "get", "Key": self._folder + account}} for account in self._opening]
+        self._get_all = json.dumps(gets)
         self.transfers: list[Transfer] = []
         self.snapshots: list[Snapshot] = []
 
     async def prepare(self, caller: Caller) -> None:
         """Open the accounts."""
-        operations = [_operation("set", account, text) for account, text in self._opening.items()]
+        operations = [
+            _operation("set", self._folder + account, text) for account, text in self._opening.items()
+        ]
         reply = await caller.write("PUT", "/v1/txn", json.dumps(operations).encode())
         if reply.answer is None or reply.answer.status != 200:
             self.missing = f"the server takes no transactions ({_told(reply)})"
@@ -54,7 +57,8 @@ class Bank(Workload):
         reply = await caller.ask("PUT", f"/v1/txn{parameters(mode)}", self._get_all.encode())
         if reply.answer is None or reply.answer.status != 200:
             return {}
-        rows = {row["KV"]["Key"]: row["KV"] for row in json.loads(reply.answer.body)["Results"]}
+        found = [row["KV"] for row in json.loads(reply.answer.body)["Results"]]
+        rows = {row["Key"].removeprefix(self._folder): row for row in found}
         versions = {account: base64.b64decode(row["Value"] or "").decode() for account, row in rows.items()}
         amounts = {account: int(version.partition(":")[0]) for account, version in versions.items()}
         call = reply.operation("read", "bank", mode, tuple(versions.values()))
@@ -70,7 +74,7 @@ class Bank(Workload):
             for account, change in ((giver, -amount), (taker, amount))
         }
         operations = [
-            _operation("cas", account, text, rows[account]["ModifyIndex"])
+            _operation("cas", self._folder + account, text, rows[account]["ModifyIndex"])
             for account, text in written.items()
         ]
         reply = await caller.write("PUT", "/v1/txn", json.dumps(operations).encode())

@@ -59,8 +59,9 @@ class Locks(Workload):
         if session is None:
             await asyncio.sleep(PAUSE_S)
             return
-        lock = f"{self.world.prefix}/lock/{caller.chance.randrange(LOCKS)}"
-        reply = await caller.write("PUT", f"/v1/kv/{lock}?acquire={session.id}", session.id.encode())
+        lock = f"lock/{caller.chance.randrange(LOCKS)}"
+        path = f"{self._path(lock)}?acquire={session.id}"
+        reply = await caller.write("PUT", path, session.id.encode())
         if reply.ok is None:
             await self._leave(caller, reply.client, session)
         elif reply.answer is None or reply.answer.text != "true":
@@ -68,6 +69,9 @@ class Locks(Workload):
             await asyncio.sleep(PAUSE_S)
         else:
             await self._hold(caller, lock, session, reply.operation("acquire", lock, session.id, True))
+
+    def _path(self, lock: str) -> str:
+        return f"/v1/kv/{self.world.prefix}/{lock}"
 
     async def finish(self, caller: Caller) -> None:
         """End the sessions that are left."""
@@ -111,7 +115,7 @@ class Locks(Workload):
             await self._write(caller, lock, session, fence)
         await asyncio.sleep(caller.chance.random() * HOLD_S)
         if caller.number == client and caller.chance.random() < 0.8:
-            path = f"/v1/kv/{lock}?release={session.id}"
+            path = f"{self._path(lock)}?release={session.id}"
         else:
             path = f"/v1/session/destroy/{session.id}"
             self._sessions.pop(client, None)
@@ -127,7 +131,7 @@ class Locks(Workload):
 
     async def _fence(self, caller: Caller, lock: str, session: _Session) -> int | None:
         """LockIndex, which grows with each new holder."""
-        reply = await caller.read(f"/v1/kv/{lock}?consistent")
+        reply = await caller.read(f"{self._path(lock)}?consistent")
         if reply.answer is None or reply.answer.status != 200:
             return None
         (entry,) = json.loads(reply.answer.body)
@@ -135,10 +139,11 @@ class Locks(Workload):
 
     async def _write(self, caller: Caller, lock: str, session: _Session, fence: int) -> None:
         """A transaction that is allowed only while the session holds the lock."""
+        key = f"{self.world.prefix}/{lock}"
         value = base64.b64encode(f"{fence}:{caller.value()}".encode()).decode()
         operations = [
-            {"KV": {"Verb": "check-session", "Key": lock, "Session": session.id}},
-            {"KV": {"Verb": "set", "Key": f"{lock}/resource", "Value": value}},
+            {"KV": {"Verb": "check-session", "Key": key, "Session": session.id}},
+            {"KV": {"Verb": "set", "Key": f"{key}/resource", "Value": value}},
         ]
         reply: Reply = await caller.write("PUT", "/v1/txn", json.dumps(operations).encode())
         if reply.answer is not None and reply.answer.status == 200:

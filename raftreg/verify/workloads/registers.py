@@ -47,7 +47,10 @@ class Registers(Workload):
 
     def _key(self, caller: Caller) -> str:
         generation = next(self._calls) // (ACTIVE_KEYS * CALLS_PER_KEY)
-        return f"{self.world.prefix}/register/{generation}-{caller.chance.randrange(ACTIVE_KEYS)}"
+        return f"register/{generation}-{caller.chance.randrange(ACTIVE_KEYS)}"
+
+    def _path(self, key: str) -> str:
+        return f"/v1/kv/{self.world.prefix}/{key}"
 
     async def step(self, caller: Caller) -> None:
         """One call on one of the keys."""
@@ -70,19 +73,19 @@ class Registers(Workload):
         """Read the last keys at every node, in every fresh mode."""
         generation = next(self._calls) // (ACTIVE_KEYS * CALLS_PER_KEY)
         for number, node, mode in itertools.product(range(ACTIVE_KEYS), self.world.nodes, FRESH_MODES):
-            key = f"{self.world.prefix}/register/{generation}-{number}"
+            key = f"register/{generation}-{number}"
             await self._read(caller, key, mode, node)
 
     async def _write(self, caller: Caller, key: str) -> int | None:
         value = caller.value()
-        reply = await caller.write("PUT", f"/v1/kv/{key}", value.encode())
+        reply = await caller.write("PUT", self._path(key), value.encode())
         index = self._told(reply)
         self.changes.append(reply.operation("write", key, value, index))
         return index
 
     async def _cas(self, caller: Caller, key: str) -> None:
         expected, value = self._seen[caller.number, key], caller.value()
-        reply = await caller.write("PUT", f"/v1/kv/{key}?cas={expected}", value.encode())
+        reply = await caller.write("PUT", f"{self._path(key)}?cas={expected}", value.encode())
         done = reply.answer is not None and reply.answer.text == "true"
         result = (done, self._told(reply) if done else None)
         self.changes.append(reply.operation("cas", key, (expected, value), result))
@@ -93,7 +96,7 @@ class Registers(Workload):
 
     async def _read(self, caller: Caller, key: str, mode: str, node: str | None = None) -> None:
         client = caller.number
-        reply = await caller.read(f"/v1/kv/{key}{parameters(mode)}", node)
+        reply = await caller.read(f"{self._path(key)}{parameters(mode)}", node)
         if reply.answer is None:
             return
         seen = shown(reply)
@@ -114,7 +117,7 @@ class Registers(Workload):
         index = await self._write(caller, key)
         if index is None:
             return
-        reply = await caller.read(f"/v1/kv/{key}?stale&min-index={index}")
+        reply = await caller.read(f"{self._path(key)}?stale&min-index={index}")
         if reply.answer is not None:
             seen = shown(reply)
             self.own.append((reply.operation("read", key, None, seen), index))

@@ -84,7 +84,7 @@ class Services(Workload):
 
     def _check(self, caller: Caller) -> str:
         generation = next(self._changes) // (LASTING * CALLS_PER_CHECK)
-        return f"{self._node}-check-{generation:04}-{caller.chance.randrange(LASTING)}"
+        return f"check-{generation:04}-{caller.chance.randrange(LASTING)}"
 
     async def _register(self, caller: Caller) -> None:
         service, client, instance = self._service(), caller.number, caller.value()

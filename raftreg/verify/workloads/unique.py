@@ -47,14 +47,18 @@ class UniqueKeys(Workload):
             await self._list(caller, group, "consistent", next(nodes))
 
     def _prefix(self, group: int) -> str:
-        return f"{self.world.prefix}/set/{group}/"
+        return f"set/{group}/"
+
+    def _path(self, key: str) -> str:
+        return f"/v1/kv/{self.world.prefix}/{key}"
 
     async def _add(self, caller: Caller) -> None:
         self._group = next(self._added) // KEYS_PER_GROUP
         group, key, client = self._prefix(self._group), caller.value(), caller.number
-        reply = await caller.write("PUT", f"/v1/kv/{group}{key}?cas=0", key.encode())
-        operation = reply.operation("add", group, key)
-        if reply.answer is not None and reply.answer.text != "true":
+        reply = await caller.write("PUT", f"{self._path(group + key)}?cas=0", key.encode())
+        was_refused = reply.answer is not None and reply.answer.text != "true"
+        operation = reply.operation("add", group, key, "refused" if was_refused else None)
+        if was_refused:
             self.refused.append(operation)
         elif reply.ok:
             self._own[client].append((group, key))
@@ -62,15 +66,15 @@ class UniqueKeys(Workload):
 
     async def _remove(self, caller: Caller) -> None:
         group, key = self._own[caller.number].pop(0)
-        reply = await caller.write("DELETE", f"/v1/kv/{group}{key}")
+        reply = await caller.write("DELETE", self._path(group + key))
         self.operations.append(reply.operation("remove", group, key))
 
     async def _list(self, caller: Caller, group: int, mode: str, node: str | None = None) -> None:
         prefix = self._prefix(group)
-        reply = await caller.read(f"/v1/kv/{prefix}{parameters(mode, 'keys')}", node)
+        reply = await caller.read(f"{self._path(prefix)}{parameters(mode, 'keys')}", node)
         if reply.answer is not None:
             names = json.loads(reply.answer.body) if reply.answer.status == 200 else []
-            keys = tuple(name.removeprefix(prefix) for name in names)
+            keys = tuple(name.removeprefix(f"{self.world.prefix}/{prefix}") for name in names)
             self.operations.append(reply.operation("read", prefix, mode, keys))
 
     def verdicts(self) -> list[Verdict]:

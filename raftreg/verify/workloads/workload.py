@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 
 from raftreg.checkers import linearizability, sets
 from raftreg.checkers.history import Operation
@@ -10,7 +11,6 @@ from raftreg.verify.caller import Caller, World
 from raftreg.verify.verdict import Verdict, empty, failed, passed
 
 FRESH_MODES = ("default", "consistent")
-PROOFS_MAX = 12
 
 
 class Workload(ABC):
@@ -78,7 +78,8 @@ def _proof(faulty: Sequence[Operation], of_key: Sequence[Operation]) -> list[Ope
     refused = [
         each for each in of_key if each.ok is False and each.kind != "read" and value_of(each) in shown
     ]
-    return [*refused, *proof]
+    # The answer that nothing explains is the last one that came.
+    return [*refused, *sorted(proof, key=lambda each: each.ended_s if each.known else 0.0)]
 
 
 def set_verdict(check: str, operations: Sequence[Operation], what: str) -> Verdict:
@@ -106,24 +107,21 @@ def set_verdict(check: str, operations: Sequence[Operation], what: str) -> Verdi
 
 
 def _about(value: Hashable, operations: Sequence[Operation]) -> list[Operation]:
-    """The changes of one value, and the reads around the first one that contradicts the one before it."""
+    """The changes of one value, the first read that showed it, and the first one that is wrong about it."""
     changes = [each for each in operations if each.kind != "read" and each.argument == value]
     keys = {each.key for each in changes}
     reads = [_shown(each, value) for each in operations if each.kind == "read" and each.known]
     reads = sorted((each for each in reads if each.key in keys or each.result), key=lambda each: each.ended_s)
-    shown = [number for number, each in enumerate(reads) if each.result]
-    turns = [number for number in range(1, len(reads)) if reads[number].result != reads[number - 1].result]
-    near = {at + step for at in [*turns[:3], *shown[:1]] for step in (-1, 0, 1)}
-    if not near:
-        added_s = min((each.ended_s for each in changes), default=0.0)
-        near = {number for number, each in enumerate(reads) if each.invoked_s > added_s}
-    return [*changes, *(reads[number] for number in sorted(near) if 0 <= number < len(reads))][:PROOFS_MAX]
+    first = next((each for each in reads if each.result), None)
+    for read in reads:
+        so_far = [*changes, *([first] if first not in (None, read) else []), read]
+        if sets.check(so_far):
+            small = [*changes, read]
+            return small if sets.check(small) else so_far
+    return changes
 
 
 def _shown(read: Operation, value: Hashable) -> Operation:
     """A read reduced to what it says of one value."""
     assert isinstance(read.result, tuple | list | frozenset)
-    found = (value,) * list(read.result).count(value)
-    return Operation(
-        read.client, "read", read.key, read.argument, found, read.invoked_s, read.returned_s, read.ok
-    )
+    return replace(read, result=(value,) * list(read.result).count(value))
