@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from raftreg.checkers.history import Operation
@@ -13,12 +14,17 @@ CHECK = "cluster: all nodes hold the same"
 POLL_S = 0.2
 
 
-async def compare(world: World, caller: Caller, timeout_s: float) -> None:
-    """Read every node's own copy until all are equal, or the time is up; into the record."""
+async def compare(world: World, caller: Caller, copies: Sequence[str], timeout_s: float) -> None:
+    """Read every node's own copy until all are equal, or the time is up; into the record.
+
+    `copies`: paths beside the keys of the run and the digest of the state.
+    """
+    paths = [f"/v1/kv/{world.prefix}/?recurse&stale", *(f"{path}?stale" for path in copies)]
+    paths += ["/v1/raftreg/status?digest"] if world.is_raftreg else []
     give_up = world.clock.now() + timeout_s
     record = world.record
     while True:
-        dumps = await _dumps(world, caller)
+        dumps = await _dumps(world, caller, paths)
         missing = sorted(set(world.nodes) - set(dumps))
         record.dumps = dumps
         record.dumps_problem = f"{', '.join(missing)} gave no answer" if missing else ""
@@ -28,12 +34,8 @@ async def compare(world: World, caller: Caller, timeout_s: float) -> None:
         await asyncio.sleep(POLL_S)
 
 
-async def _dumps(world: World, caller: Caller) -> dict[str, dict[str, str]]:
-    """What each node holds: the keys of the run, the node of its services, its digest if it tells one."""
-    node_of_services = world.prefix.replace("/", "-")
-    paths = [f"/v1/kv/{world.prefix}/?recurse&stale", f"/v1/catalog/node/{node_of_services}?stale"]
-    paths += [f"/v1/health/node/{node_of_services}?stale"]
-    paths += ["/v1/raftreg/status?digest"] if world.is_raftreg else []
+async def _dumps(world: World, caller: Caller, paths: Sequence[str]) -> dict[str, dict[str, str]]:
+    """What each node that answers everything holds."""
     dumps: dict[str, dict[str, str]] = {}
     for node in world.nodes:
         dump: dict[str, str] = {}
@@ -50,15 +52,10 @@ async def _dumps(world: World, caller: Caller) -> dict[str, dict[str, str]]:
 
 def _named(document: Any) -> dict[str, str]:
     """The parts of an answer by a name of their own, as text."""
-    if isinstance(document, list):
-        return {
-            str(row.get("Key") or f"check {row.get('CheckID')}"): json.dumps(row, sort_keys=True)
-            for row in document
-        }
-    if isinstance(document, dict) and "StateDigest" in document:
-        return {"state": f"{document['StateIndex']} {document['StateDigest']}"}
-    services = document.get("Services", {}) if isinstance(document, dict) else {}
-    return {f"service {name}": json.dumps(row, sort_keys=True) for name, row in services.items()}
+    if isinstance(document, dict):
+        return {"state": f"{document.get('StateIndex')} {document.get('StateDigest')}"}
+    names = (row.get("Key") or f"check {row.get('CheckID')} of {row.get('Node')}" for row in document)
+    return {name: json.dumps(row, sort_keys=True) for name, row in zip(names, document, strict=True)}
 
 
 def convergence_verdict(record: Record) -> Verdict:
@@ -71,9 +68,7 @@ def convergence_verdict(record: Record) -> Verdict:
     if not different:
         if len(dumps) < 2:
             return empty(CHECK, "there is one node only")
-        return passed(
-            CHECK, f"{len(names):,} keys, services, checks and digests are equal on {len(dumps)} nodes"
-        )
+        return passed(CHECK, f"{len(names):,} keys and checks are equal on {len(dumps)} nodes")
     name = different[0]
     proof = [
         Operation(number, f"held by {node}", name, None, dump.get(name), record.ended_s, record.ended_s, True)

@@ -139,7 +139,8 @@ class _Driver:
             for workload in self._ready():
                 await workload.finish(patient.caller)
             self._tell(Progress("comparing the nodes", calls=len(self._record.calls)))
-            await compare(self._world, patient.caller, self._options.settle_s)
+            copies = [path for workload in self._ready() for path in workload.copies()]
+            await compare(self._world, patient.caller, copies, self._options.settle_s)
             if self._options.urls and not self._options.keep:
                 await self._clean(patient.caller)
 

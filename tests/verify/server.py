@@ -92,10 +92,8 @@ class Cluster(Remote):
                 return 200, True
             case ["health", "service", name]:
                 return 200, store.instances(name)
-            case ["health", "node", _]:
-                return 200, list(store.checks.values())
-            case ["catalog", "node", _]:
-                return 200, {"Services": {each: {"ID": each} for each in store.services}}
+            case ["health", "node", node]:
+                return 200, [check for check in store.checks.values() if check["Node"] == node]
         return self._status(node, words)
 
     def _status(self, node: str, words: list[str]) -> Reply:

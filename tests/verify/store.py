@@ -160,16 +160,17 @@ class Store:
             self.services[service["ID"]] = service["Service"]
         for check in [*document.get("Checks", []), *([document["Check"]] if "Check" in document else [])]:
             if not ("Check" in document and self.strikes("lost-status")):
-                self.checks[check["CheckID"]] = check
+                self.checks[check["CheckID"]] = check | {"Node": document["Node"]}
 
     def deregister(self, document: dict[str, Any]) -> None:
-        """An instance and its checks, or everything."""
+        """An instance and its checks, or all checks of a node."""
         self.index += 1
         gone = document.get("ServiceID")
-        for instance in [each for each in self.services if gone in (None, each)]:
-            del self.services[instance]
-        for check in [name for name, each in self.checks.items() if gone in (None, each.get("ServiceID"))]:
-            del self.checks[check]
+        if gone:
+            self.services.pop(gone, None)
+        for name, each in list(self.checks.items()):
+            if each["Node"] == document["Node"] and gone in (None, each.get("ServiceID")):
+                del self.checks[name]
 
     def instances(self, service: str) -> list[dict[str, Any]]:
         """As health/service shows them."""

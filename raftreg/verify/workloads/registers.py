@@ -62,10 +62,11 @@ class Registers(Workload):
             await self._cas(caller, key)
         elif kind == "own":
             await self._read_own(caller, key)
-        elif kind == "stale" and caller.chance.random() < 0.5:
-            # Right behind a write, where a copy that lags shows its age.
-            await self._write(caller, key)
-            await self._read(caller, key, kind)
+        elif kind == "stale":
+            if caller.chance.random() < 0.5:
+                # Right behind a write, where a copy that lags shows its age.
+                await self._write(caller, key)
+            await self._read(caller, key, kind, self._some_node(caller))
         else:
             await self._read(caller, key, kind)
 
@@ -112,12 +113,16 @@ class Registers(Workload):
         index = reply.answer.index or 0
         self.sightings.append(Sighting(place, key, index, value, reply.invoked_s, reply.returned_s))
 
+    def _some_node(self, caller: Caller) -> str:
+        """Any node, for a read that is about the copies of others."""
+        return caller.chance.choice(list(self.world.nodes))
+
     async def _read_own(self, caller: Caller, key: str) -> None:
         """Write, then read what was written from the copy of any node."""
         index = await self._write(caller, key)
         if index is None:
             return
-        reply = await caller.read(f"{self._path(key)}?stale&min-index={index}")
+        reply = await caller.read(f"{self._path(key)}?stale&min-index={index}", self._some_node(caller))
         if reply.answer is not None:
             seen = shown(reply)
             self.own.append((reply.operation("read", key, None, seen), index))

@@ -18,6 +18,7 @@ from raftreg.verify.workloads.workload import (
 
 INSTANCES_PER_SERVICE = 100
 LASTING = 3  # instances that stay, whose checks change
+COMPARED = 20  # nodes, the newest ones, of which the copies of all nodes are compared in the end
 CALLS_PER_CHECK = 300  # then another check takes its place
 STATES = ("passing", "warning", "critical")
 KINDS = ("register", "deregister", "list", "change", "look")
@@ -25,14 +26,15 @@ WEIGHTS = (5, 2, 4, 4, 5)
 
 
 class Services(Workload):
-    """In the catalog, under a node of the run's own; elsewhere, registrations through an agent may take their time."""
+    """In the catalog, under nodes of the run's own; elsewhere, registrations through an agent may take their time."""
 
     name = "services"
     share = 2
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self._node = world.prefix.replace("/", "-")
+        self._name = world.prefix.replace("/", "-")
+        self._checks_node = f"{self._name}-checks"
         self._counts = itertools.count()
         self._changes = itertools.count()
         self._own: defaultdict[int, list[tuple[str, str]]] = defaultdict(
@@ -43,7 +45,7 @@ class Services(Workload):
 
     async def prepare(self, caller: Caller) -> None:
         """Register the node."""
-        reply = await caller.write("PUT", "/v1/catalog/register", self._body({}))
+        reply = await caller.write("PUT", "/v1/catalog/register", _body(self._checks_node, {}))
         if reply.answer is None or reply.answer.status != 200:
             self.missing = "the server takes no registrations"
 
@@ -71,16 +73,21 @@ class Services(Workload):
             await self._look(caller, check, "default", node)
 
     async def clean(self, caller: Caller) -> None:
-        """Deregister the node, and with it everything on it."""
-        body = json.dumps({"Node": self._node}).encode()
-        await caller.write("PUT", "/v1/catalog/deregister", body)
+        """Deregister the nodes, and with them everything on them."""
+        for node in self._nodes():
+            await caller.write("PUT", "/v1/catalog/deregister", json.dumps({"Node": node}).encode())
 
-    def _body(self, what: dict[str, Any]) -> bytes:
-        return json.dumps({"Node": self._node, "Address": "192.0.2.1", **what}).encode()
+    def copies(self) -> list[str]:
+        """The checks that change, and the services that were added to last."""
+        return [f"/v1/health/node/{node}" for node in self._nodes()[-COMPARED:]]
+
+    def _nodes(self) -> list[str]:
+        """The nodes of the services, then that of the checks that change."""
+        return [*sorted({each.key for each in self.instances}), self._checks_node]
 
     def _service(self) -> str:
-        """The service that instances are added to now."""
-        return f"{self._node}-{next(self._counts) // (INSTANCES_PER_SERVICE * 3)}"
+        """The service that instances are added to now, on a node of the same name."""
+        return f"{self._name}-{next(self._counts) // (INSTANCES_PER_SERVICE * 3):04}"
 
     def _check(self, caller: Caller) -> str:
         generation = next(self._changes) // (LASTING * CALLS_PER_CHECK)
@@ -89,7 +96,9 @@ class Services(Workload):
     async def _register(self, caller: Caller) -> None:
         service, client, instance = self._service(), caller.number, caller.value()
         check = {"CheckID": f"alive-{instance}", "Name": "alive", "Status": "passing", "ServiceID": instance}
-        body = self._body({"Service": {"ID": instance, "Service": service, "Port": 80}, "Checks": [check]})
+        body = _body(
+            service, {"Service": {"ID": instance, "Service": service, "Port": 80}, "Checks": [check]}
+        )
         reply = await caller.write("PUT", "/v1/catalog/register", body)
         self.instances.append(reply.operation("add", service, instance))
         if reply.ok:
@@ -97,7 +106,7 @@ class Services(Workload):
 
     async def _deregister(self, caller: Caller) -> None:
         service, instance = self._own[caller.number].pop(0)
-        body = json.dumps({"Node": self._node, "ServiceID": instance}).encode()
+        body = json.dumps({"Node": service, "ServiceID": instance}).encode()
         reply = await caller.write("PUT", "/v1/catalog/deregister", body)
         self.instances.append(reply.operation("remove", service, instance))
 
@@ -117,11 +126,13 @@ class Services(Workload):
         """A check of the node gets another status, with an output that nobody else writes."""
         status, output = caller.chance.choice(STATES), caller.value()
         document = {"CheckID": check, "Name": check, "Status": status, "Output": output}
-        reply = await caller.write("PUT", "/v1/catalog/register", self._body({"Check": document}))
+        reply = await caller.write(
+            "PUT", "/v1/catalog/register", _body(self._checks_node, {"Check": document})
+        )
         self.checks.append(reply.operation("write", check, f"{status} {output}"))
 
     async def _look(self, caller: Caller, check: str, mode: str, node: str | None = None) -> None:
-        reply = await caller.read(f"/v1/health/node/{self._node}{parameters(mode)}", node)
+        reply = await caller.read(f"/v1/health/node/{self._checks_node}{parameters(mode)}", node)
         if reply.answer is None or reply.answer.status != 200:
             return
         rows = [row for row in json.loads(reply.answer.body) if row["CheckID"] == check]
@@ -134,3 +145,7 @@ class Services(Workload):
             set_verdict("services: registrations", self.instances, "instances"),
             linear_verdict("services: status of checks", self.checks),
         ]
+
+
+def _body(node: str, what: dict[str, Any]) -> bytes:
+    return json.dumps({"Node": node, "Address": "192.0.2.1", **what}).encode()

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import sys
 from collections import defaultdict
 
 from raftreg.checkers.history import Operation
@@ -74,7 +75,8 @@ class UniqueKeys(Workload):
         reply = await caller.read(f"{self._path(prefix)}{parameters(mode, 'keys')}", node)
         if reply.answer is not None:
             names = json.loads(reply.answer.body) if reply.answer.status == 200 else []
-            keys = tuple(name.removeprefix(f"{self.world.prefix}/{prefix}") for name in names)
+            # A name comes in many answers, and is kept once.
+            keys = tuple(sys.intern(name.removeprefix(f"{self.world.prefix}/{prefix}")) for name in names)
             self.operations.append(reply.operation("read", prefix, mode, keys))
 
     def verdicts(self) -> list[Verdict]:

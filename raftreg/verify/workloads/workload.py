@@ -39,6 +39,10 @@ class Workload(ABC):
         """Remove what the removal of all keys under the prefix does not."""
         del caller
 
+    def copies(self) -> list[str]:
+        """Paths, beside the keys of the run, whose answers are to be the same from every node's own copy."""
+        return []
+
     @abstractmethod
     def verdicts(self) -> list[Verdict]:
         """What the history says."""
