@@ -134,7 +134,8 @@ class Driver:
 
     def _synced(self, seq: int) -> None:
         self.around.guarded(lambda: self.engine.synced(seq))
-        self.want_tick()
+        if not self.engine.at_rest:
+            self.want_tick()
 
     def _changed(self) -> None:
         engine = self.engine

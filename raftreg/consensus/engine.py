@@ -79,9 +79,8 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         self.member_id, self.machine, self.world, self.timing = member_id, machine, world, timing
         self.outlet, self.now = world.outlet, world.clock.now
         self.want_tick, self.want_sync = world.want_tick, world.want_sync
-        self.shadow = Node(
-            member_id + "~disk"
-        )  # a single voter's disk: votes and acks like a peer, once durable
+        # A single voter's disk: votes and acks like a peer, once durable.
+        self.shadow = seams.Peer(member_id + "~disk")
         self.pending: dict[int, tuple[int, int, Committed]] = {}  # index -> (term, bytes, callback)
         self.pending_bytes = 0
         self._broadcast_last = self._commit_sent = -1
@@ -99,7 +98,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
             Election(self),
             SnapshotTransfers(self, store),
         )
-        others = [Node(other) for other in sorted(self.members.voters - {member_id})]
+        others = [seams.Peer(other) for other in sorted(self.members.voters - {member_id})]
         conf = seams.configuration(
             self.journal,
             heartbeat_s=timing.heartbeat_s,
@@ -107,7 +106,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
             entries=snapshot_entries,
             onStateChanged=self._role_changed,
         )
-        super().__init__(Node(member_id), others, conf, transportClass=self._make_guard)
+        super().__init__(seams.Peer(member_id), others, conf, transportClass=self._make_guard)
         self._poller = seams.NullPoller()
         self.serializer = self._SyncObj__serializer = Serializer(self, store, world.jobs)
         self.journal.on_members = self._use_members
@@ -149,7 +148,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
     @property
     def leading(self) -> bool:
         """Whether this node holds itself for the leader."""
-        return bool(self._isLeader())
+        return self.role_number == _LEADER
 
     @property
     def leader(self) -> str | None:
@@ -224,6 +223,15 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
             self.pending_bytes -= size
             mine = self.journal.term_at(index) == term
             committed(result if mine else None, mine)
+
+    def _checkCommandsToApply(self) -> None:  # pysyncobj's name
+        """Its queue of commands is empty for ever: proposals go straight into the log."""
+
+    def _SyncObj__tryLogCompaction(self) -> None:  # pysyncobj's name
+        """At each tick; most find a log that is short enough and no snapshot being written."""
+        due = len(self.journal) > self.conf.logCompactionMinEntries or self._SyncObj__forceLogCompaction
+        if due or self.serializer.under_way:
+            super()._SyncObj__tryLogCompaction()
 
     def _role_changed(self, old: int, new: int) -> None:
         """pysyncobj calls this in the middle of its work: note it, and raise nothing."""
@@ -372,12 +380,15 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
 
     @property
     def at_rest(self) -> bool:
-        """Whether a tick would find nothing to do before `next_deadline`: all is durable, applied and told."""
-        last, log = self.journal.last, self.journal.log
-        settled = self.raftLastApplied == self.raftCommitIndex == last and log.seq == log.synced
-        if not settled or self.leader != self._told_leader or not self.election.at_rest:
+        """Whether a tick would find nothing to do before `next_deadline`: all is applied and told."""
+        if self.raftLastApplied != self.raftCommitIndex or self.leader != self._told_leader:
+            return False
+        if not self.election.at_rest:
             return False
         if not self.leading:
-            return True
-        told = self._broadcast_last == last and self._commit_sent == last
+            return True  # What it was sent is on its way to the disk already, and answered when it is there.
+        last, log = self.journal.last, self.journal.log
+        told = self._broadcast_last == last == self.raftCommitIndex and self._commit_sent == last
+        if log.seq != log.synced:
+            return False
         return told and self.reads.at_rest and not self.transfers.active and not self.guard.congested

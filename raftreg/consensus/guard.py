@@ -22,6 +22,7 @@ from pysyncobj.transport import Transport
 
 from raftreg.consensus import messages as m
 from raftreg.consensus.journal import Entry
+from raftreg.consensus.seams import Peer
 from raftreg.errors import Fatal
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Guard(Transport):  # type: ignore[misc]  # pysyncobj is untyped
     def node(self, member: str) -> Node:
         """pysyncobj's object for a member."""
         if member not in self.nodes:
-            self.nodes[member] = Node(member)
+            self.nodes[member] = Peer(member)
         return self.nodes[member]
 
     def forget(self, member: str) -> None:

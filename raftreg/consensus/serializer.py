@@ -31,6 +31,11 @@ class Serializer:
         self._finished: tuple[Any, int] | None = None
         self._quiet_until = 0.0
 
+    @property
+    def under_way(self) -> bool:
+        """Whether a snapshot is being written, or was written and pysyncobj does not know it yet."""
+        return self._running is not None or self._finished is not None
+
     def checkSerializing(self) -> tuple[Any, int | None]:  # pysyncobj's name
         """State of the snapshot being written, asked at each tick; pysyncobj cuts its log after SUCCESS."""
         if self._finished is not None:

@@ -12,6 +12,9 @@ _ANSWERS_MAX = 1024  # distinct queries that are kept between two changes of the
 _ENCODED_MAX = 32 * 1024 * 1024  # bytes of encodings that are kept between two changes of the state
 
 
+ReadMode = Literal["default", "consistent", "stale"]
+
+
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
     """How a read is to be done.
@@ -21,7 +24,7 @@ class ReadOptions:
     waits until this node has applied that many commands.
     """
 
-    mode: Literal["default", "consistent", "stale"] = "default"
+    mode: ReadMode = "default"
     index: int = 0
     wait_s: float = 0.0
     max_stale_s: float | None = None

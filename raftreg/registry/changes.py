@@ -13,21 +13,39 @@ class LeaderChanges:
 
     def __init__(self, consensus: Consensus) -> None:
         self._consensus = consensus
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._waiters: list[asyncio.Future[None]] = []
+        self._timer: asyncio.TimerHandle | None = None
         self._scopes: set[asyncio.Timeout] = set()
         consensus.on_change(self._changed)
 
     async def pause(self) -> None:
-        """Return after the role or the leader changed, or after a short while."""
+        """Return after the role or the leader changed, or after a short while in which a leader was known.
+
+        While nobody leads there is nothing to try: thousands that wait then cost one timer together, so that the
+        node has its time for the election.
+        """
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
-        self._waiters.add(waiter)
-        timer = loop.call_later(RETRY_S, _wake, waiter)
-        try:
-            await waiter
-        finally:
-            timer.cancel()
-            self._waiters.discard(waiter)
+        self._waiters.append(waiter)
+        if self._timer is None:
+            self._timer = loop.call_later(RETRY_S, self._look)
+        await waiter
+
+    def _look(self) -> None:
+        """The short while is over."""
+        self._timer = None
+        if self._consensus.status().leader_name is not None:
+            self._wake()
+        elif any(not waiter.done() for waiter in self._waiters):
+            self._timer = asyncio.get_running_loop().call_later(RETRY_S, self._look)
+        else:
+            self._waiters.clear()  # Their time was over.
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
     async def call_leader(self, data: bytes) -> bytes:
         """`Consensus.call_leader`, given up as OutcomeUnknown when the leader changes before it answered.
@@ -45,14 +63,8 @@ class LeaderChanges:
             raise OutcomeUnknown("the leader changed before it answered") from None
 
     def _changed(self) -> None:
-        for waiter in self._waiters:
-            _wake(waiter)
+        self._wake()
         now = asyncio.get_running_loop().time() if self._scopes else 0.0
         for scope in self._scopes:
             if not scope.expired():
                 scope.reschedule(now)
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)

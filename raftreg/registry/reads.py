@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 from raftreg.clock import Clock
 from raftreg.consensus import Consensus
-from raftreg.errors import NoLeader, Refused
+from raftreg.errors import Refused
 from raftreg.registry.answers import Answer, CurrentAnswers, Encodings, ReadOptions
 from raftreg.registry.changes import LeaderChanges
+from raftreg.registry.read_rounds import ReadRounds
 from raftreg.registry.replica import EVERY_COMMAND, Replica
-from raftreg.registry.sharing import copy_error
 from raftreg.state import EVERYTHING, Found, Query
 from raftreg.watch import Waiter
 
@@ -34,13 +34,12 @@ class Reader:
         self._consensus = consensus
         self._state = replica.state
         self._watch = replica.watch
-        self._changes = changes
         self._clock = clock
         self._timeout_s = timeout_s
         self._answers = CurrentAnswers(replica.state)
-        # Confirm or not -> who waits for the next read index.
-        self._joining: dict[bool, list[asyncio.Future[None]]] = {}
-        self._rounds: set[asyncio.Task[None]] = set()
+        self._rounds = {
+            confirm: ReadRounds(consensus, changes, confirm, timeout_s) for confirm in (False, True)
+        }
         self._contact: tuple[float, bool, float] = (float("-inf"), False, 0.0)
         self.stopping = False
         replica.on_topics(lambda topics: self._answers.forget() if EVERYTHING in topics else None)
@@ -138,53 +137,12 @@ class Reader:
     async def _catch_up(self, confirm: bool) -> bool:
         """Return when the local copy holds all that was acknowledged before the call; True if by this node's lease.
 
-        Raises NoLeader if no leader can say within the timeout. All calls of one turn of the loop share one read
-        index: it is asked for only after the last of them joined.
+        Raises NoLeader if no leader can say within the timeout.
         """
         if not confirm and self._consensus.read_index_now() is not None:
             return True
-        loop = asyncio.get_running_loop()
-        waiters = self._joining.get(confirm)
-        if waiters is None:
-            waiters = self._joining[confirm] = []
-            loop.call_soon(self._begin_round, confirm)
-        waiter: asyncio.Future[None] = loop.create_future()
-        waiters.append(waiter)
-        await waiter
+        await self._rounds[confirm].make_sure()
         return False
-
-    def _begin_round(self, confirm: bool) -> None:
-        waiters = self._joining.pop(confirm)
-        task = asyncio.get_running_loop().create_task(self._round(confirm, waiters))
-        self._rounds.add(task)
-        task.add_done_callback(self._rounds.discard)
-
-    async def _round(self, confirm: bool, waiters: list[asyncio.Future[None]]) -> None:
-        """One read index for all the waiters, asked for until there is one or the time is over."""
-        error: Exception | None = None
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._read_index(confirm)
-        except TimeoutError:
-            error = NoLeader(f"no leader within {self._timeout_s:g} s")
-        except Exception as unexpected:  # whatever it is, nobody may be left waiting
-            error = unexpected
-        for waiter in waiters:
-            if waiter.done():
-                continue
-            if error is None:
-                waiter.set_result(None)
-            else:
-                waiter.set_exception(copy_error(error))
-
-    async def _read_index(self, confirm: bool) -> None:
-        while True:
-            try:
-                await self._consensus.wait_applied(await self._consensus.read_index(confirm=confirm))
-            except NoLeader:
-                await self._changes.pause()
-            else:
-                return
 
 
 def _expire(future: asyncio.Future[Any]) -> None:

@@ -108,6 +108,37 @@ def test_read_without_a_leader_fails_within_the_timeout(name: str) -> None:
     run(scenario)
 
 
+def test_readers_that_wait_for_a_leader_ask_together() -> None:
+    """However many reads come while nobody leads, each change of the leader costs one question, not one for each."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        registry = cluster.registry("b")
+        cluster.elect(None)
+        reading = []
+        for number in range(100):
+            reading.append(asyncio.get_running_loop().create_task(registry.read(KVGet(str(number)))))
+            await _spin()
+        asked = len(cluster.nodes["b"].read_indexes)
+        cluster.elect("c")
+        await asyncio.gather(*reading)
+        assert 1 == len(cluster.nodes["b"].read_indexes) - asked
+
+    run(scenario)
+
+
+def test_nobody_is_asked_again_while_nobody_leads() -> None:
+    """A read waits for a leader without trying, and gives up when its own time is over."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        registry = cluster.registry("b", timeout_s=SHORT_S)
+        cluster.elect(None)
+        with pytest.raises(NoLeader, match="within"):
+            await registry.read(KVGet("k"))
+        assert [False] == cluster.nodes["b"].read_indexes
+
+    run(scenario)
+
+
 def test_read_waits_for_a_leader() -> None:
     """A read that finds no leader is answered once there is one."""
 
