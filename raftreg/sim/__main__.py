@@ -1,6 +1,5 @@
 """`python -m raftreg.sim`: simulate clusters, and say what broke."""
 
-import gc
 import os
 import sys
 
@@ -9,12 +8,13 @@ import click
 from raftreg.clock import SystemClock
 from raftreg.sim.faults import Fault
 from raftreg.sim.mutants import MUTANTS
-from raftreg.sim.profiles import PROFILES, Profile, of
+from raftreg.sim.profiles import PROFILES, of
 from raftreg.sim.run import Outcome, run
 from raftreg.sim.shrink import shrink
+from raftreg.sim.sweep import ALL, Plan, Sum, sweep
 
-ALL = "all"
 STORY_LINES = 60
+PROGRESS_S = 60.0
 
 
 def _reexecute_with_fixed_hashes() -> None:
@@ -24,12 +24,10 @@ def _reexecute_with_fixed_hashes() -> None:
         os.execv(sys.executable, [sys.executable, "-m", "raftreg.sim", *sys.argv[1:]])
 
 
-def _chosen(profile: str, seed: int, mutant: str | None) -> Profile:
-    if profile != ALL:
-        return of(profile)
-    if mutant is not None:
-        return of(MUTANTS[mutant].profile)
-    return of(list(PROFILES)[seed % len(PROFILES)])
+def _cpu_s() -> float:
+    """What this process and its children have used."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _tell(outcome: Outcome, mutant: str | None, shrinking: bool) -> None:
@@ -49,9 +47,13 @@ def _tell(outcome: Outcome, mutant: str | None, shrinking: bool) -> None:
     click.echo("story (its end):")
     for line in best.story[-STORY_LINES:]:
         click.echo(f"  {line}")
+    click.echo(f"again: {_again(outcome, mutant)}")
+
+
+def _again(outcome: Outcome, mutant: str | None) -> str:
     options = f" --mutant {mutant}" if mutant else ""
-    again_text = f"--seed {outcome.seed} --seconds {outcome.asked_s:g} --profile {outcome.profile}{options}"
-    click.echo(f"again: python -m raftreg.sim {again_text}")
+    place = f"--seed {outcome.seed} --seconds {outcome.asked_s:g} --profile {outcome.profile}"
+    return f"python -m raftreg.sim {place}{options}"
 
 
 def _list_mutants() -> None:
@@ -59,16 +61,38 @@ def _list_mutants() -> None:
         click.echo(f"{mutant.name:<26} {mutant.profile:<12} {mutant.what}")
 
 
+def _find_mutants(seeds: range, seconds: float) -> None:
+    """Each mutant until it is found; exits with 1 if one is not."""
+    missed = []
+    for name in MUTANTS:
+        begun, rule, tried = _cpu_s(), None, 0
+        for outcome in sweep(Plan(ALL, seconds, name), seeds):
+            tried, rule = tried + 1, outcome.rule
+            if rule is not None:
+                break
+        found = f"{rule} (seed {seeds.start + tried - 1})" if rule is not None else "NOT FOUND"
+        click.echo(f"{name:<26} {found}, {_cpu_s() - begun:.1f} s")
+        if rule is None:
+            missed.append(name)
+    click.echo(f"{len(MUTANTS) - len(missed)} of {len(MUTANTS)} mutants found")
+    if missed:
+        sys.exit(1)
+
+
 @click.command()
 @click.option("--seed", default=0, show_default=True, help="The first seed.")
-@click.option("--seeds", default=1, show_default=True, help="How many, one after the other.")
+@click.option("--seeds", default=1, show_default=True, help="How many.")
 @click.option(
     "--seconds", default=30.0, show_default=True, help="Simulated seconds with faults, for each seed."
 )
 @click.option(
     "--profile", type=click.Choice([ALL, *PROFILES]), default=ALL, show_default=True, help="Mix of faults."
 )
+@click.option("--jobs", default=1, show_default=True, help="Processes.")
+@click.option("--keep-going", is_flag=True, help="Run all seeds, whatever fails.")
+@click.option("--within", type=float, default=None, help="Begin no seed after so many real seconds.")
 @click.option("--mutant", type=click.Choice(list(MUTANTS)), default=None, help="Take this mend away.")
+@click.option("--every-mutant", is_flag=True, help="Take each mend away, until some seed finds it.")
 @click.option("--list-mutants", is_flag=True, help="Show the mends that can be taken away.")
 @click.option("--no-shrink", is_flag=True, help="Do not look for a shorter schedule.")
 def main(
@@ -76,36 +100,50 @@ def main(
     seeds: int,
     seconds: float,
     profile: str,
+    jobs: int,
+    keep_going: bool,
+    within: float | None,
     mutant: str | None,
+    every_mutant: bool,
     list_mutants: bool,
     no_shrink: bool,
 ) -> None:
-    """Simulate whole clusters. Exits with 1 at the first violation, and shows its schedule."""
+    """Simulate whole clusters. Exits with 1 after a violation, and shows its schedule."""
     if list_mutants:
         _list_mutants()
         return
-    clock = SystemClock()
-    begun, simulated, acknowledged, reads, elections = clock.now(), 0.0, 0, 0, 0
-    failed = None
-    for number in range(seed, seed + seeds):
-        outcome = run(number, _chosen(profile, number, mutant), seconds, mutant=mutant)
-        gc.collect()
-        simulated += outcome.seconds
-        acknowledged += outcome.acknowledged
-        reads += outcome.reads
-        elections += outcome.elections
-        if outcome.failure is not None:
-            failed = outcome
-            break
-    took = clock.now() - begun
-    if failed is not None:
-        _tell(failed, mutant, not no_shrink)
-    speed = f"{simulated:.0f} simulated seconds in {took:.1f} s: {simulated / took:.0f} per second"
-    click.echo(
-        f"{speed}; {acknowledged} acknowledged operations, {reads} checked reads, {elections} elections"
-    )
-    if failed is not None:
+    numbers = range(seed, seed + seeds)
+    if every_mutant:
+        _find_mutants(numbers, seconds)
+        return
+    total = _run_all(Plan(profile, seconds, mutant), numbers, jobs, keep_going, within)
+    if total.failed:
+        _tell(total.failed[0], mutant, not no_shrink)
+        for outcome in total.failed[1:]:
+            click.echo(f"also: {outcome.failure}\n  {_again(outcome, mutant)}")
         sys.exit(1)
+
+
+def _run_all(plan: Plan, seeds: range, jobs: int, keep_going: bool, within: float | None) -> Sum:
+    """Run, and say from time to time how far it is; the sum in the end."""
+    clock, cpu_begun, total = SystemClock(), _cpu_s(), Sum()
+    begun = told = clock.now()
+    for outcome in sweep(plan, seeds, jobs):
+        total.add(outcome)
+        if outcome.failure is not None and not keep_going:
+            break
+        now = clock.now()
+        if now - told > PROGRESS_S:
+            told = now
+            click.echo(f"so far {total}; {len(total.failed)} violations")
+        if within is not None and now - begun > within:
+            break
+    took, cpu = clock.now() - begun, _cpu_s() - cpu_begun
+    speed = f"{total.simulated_s / took:.0f} simulated seconds per second"
+    per_core = f"{total.simulated_s / cpu:.0f} per second of one core" if cpu else "no time at all"
+    click.echo(f"{total}; {len(total.failed)} violations")
+    click.echo(f"{total.simulated_s:.0f} simulated seconds in {took:.1f} s: {speed}, {per_core}")
+    return total
 
 
 if __name__ == "__main__":

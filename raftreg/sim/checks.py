@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from raftreg.sim.probe import WatchedReplica
 
 DIGEST_EVERY = 64  # entries
+CAMPAIGN_S = 0.6  # times the profile's timing: so old may the answers be that a campaign follows from
 WATCHED_KEYS = ("r0", "r1")
 
 
@@ -32,8 +33,9 @@ class Violation(RaftregError):
 class Checks:
     """The memory of one run."""
 
-    def __init__(self, cluster: "Cluster") -> None:
-        self.cluster = cluster
+    def __init__(self, cluster: "Cluster", rules: frozenset[str] | None = None) -> None:
+        """`rules`: the only ones that count, None for all."""
+        self.cluster, self.rules = cluster, rules
         self.entries: dict[int, bytes] = {}  # index -> data, as first applied anywhere
         self.leaders: dict[int, Engine] = {}
         self.digests: dict[int, tuple[str, str]] = {}  # index -> (who, digest)
@@ -41,7 +43,17 @@ class Checks:
         self.acked_index = 0  # newest user-visible index that any client was told of a write
         self.changes: list[Change] = []
         self._newest: dict[tuple[str, str], int] = {}
+        self.committed_at_s = 0.0  # when a new entry was first applied somewhere
+        self.elected_at_s = 0.0
+        self.newest = 0  # raft index of the last of them
         self.elections = self.loads = self.sums = 0
+
+    def violated(self, rule: str, text: str) -> None:
+        """End the run, whatever the product makes of the exception; nothing, if this rule does not count here."""
+        if self.rules is None or rule in self.rules:
+            violation = Violation(rule, text)
+            self.cluster.loop.fail(violation)
+            raise violation
 
     # -- state machines ------------------------------------------------------------------------------------------------
     def applied(self, replica: "WatchedReplica", index: int, data: bytes, before: int) -> None:
@@ -50,11 +62,12 @@ class Checks:
         known = self.entries.get(index)
         if known is None:
             self.entries[index] = data
+            self.committed_at_s, self.newest = self.cluster.loop.now, max(self.newest, index)
             self._note_commit(replica, index)
         elif known != data:
-            raise Violation("state-machine safety", f"{name} applies another entry {index} than others did")
+            self.violated("state-machine safety", f"{name} applies another entry {index} than others did")
         if state.index <= before:
-            raise Violation("indexes", f"{name} went from {before} to {state.index}")
+            self.violated("indexes", f"{name} went from {before} to {state.index}")
         if index % DIGEST_EVERY == 0:
             self.compare_digest(replica, index)
 
@@ -64,7 +77,7 @@ class Checks:
         name, digest = replica.host.name, replica.state.digest()
         who, known = self.digests.setdefault(index, (name, digest))
         if known != digest:
-            raise Violation("digests", f"{name} and {who} differ after entry {index}")
+            self.violated("digests", f"{name} and {who} differ after entry {index}")
 
     def _note_commit(self, replica: "WatchedReplica", index: int) -> None:
         driver = replica.node.driver if replica.node is not None else None
@@ -82,7 +95,7 @@ class Checks:
             if committed < index:
                 return
             if journal.term_at(committed) == term:
-                raise Violation(
+                self.violated(
                     "truncation", f"entry {committed} of term {term}, committed, is dropped from {index} on"
                 )
 
@@ -98,13 +111,13 @@ class Checks:
         if 2 * len(holders) <= len(engine.members.voters):
             who = ", ".join(holders) or "nobody"
             text = f"entry {index} of term {term} is committed, but on the disks of {who} only"
-            raise Violation("commit durability", text)
+            self.violated("commit durability", text)
 
     def loaded(self, replica: "WatchedReplica", before: int) -> None:
         """A node loaded a snapshot, at its start or from the leader."""
         self.loads += 1
         if replica.state.index < before:
-            raise Violation(
+            self.violated(
                 "indexes", f"{replica.host.name}: a snapshot took it from {before} to {replica.state.index}"
             )
 
@@ -125,16 +138,24 @@ class Checks:
     def elected(self, engine: Engine) -> None:
         """A node becomes leader."""
         self.elections += 1
+        self.elected_at_s = self.cluster.loop.now
         term, name = int(engine.raftCurrentTerm), name_of(engine.member_id)
         self.cluster.log(name, f"leads term {term}")
         known = self.leaders.setdefault(term, engine)
         if known is not engine:
-            raise Violation(
+            self.violated(
                 "election safety", f"{name_of(known.member_id)} and {name} (of now) both lead term {term}"
             )
         self.cluster.elected(name)
         self._check_complete(engine, term, name)
         self.check_logs()
+
+    def campaigns(self, engine: Engine) -> None:
+        """A node asks for votes: only when a majority can have told it, in a pre-vote, that it would get theirs."""
+        name, network = name_of(engine.member_id), self.cluster.network
+        reach = network.within_reach(name, CAMPAIGN_S * self.cluster.profile.timing)
+        if not 2 * reach > len(self.cluster.names):
+            self.violated("needless campaign", f"{name} raises its term, though it reaches only {reach}")
 
     def _check_complete(self, engine: Engine, term: int, name: str) -> None:
         """A leader has all that was committed in earlier terms. A late vote may elect one of an old term: harmless."""
@@ -147,7 +168,7 @@ class Checks:
                 text = (
                     f"{name}, leader of term {term}, has term {found} at {index}; {entry_term} was committed"
                 )
-                raise Violation("leader completeness", text)
+                self.violated("leader completeness", text)
             if index < journal.first:
                 return
             break
@@ -160,17 +181,21 @@ class Checks:
             if host.up and host.node is not None and host.node.driver is not None
         ]
         for (one, first), (other, second) in combinations(logs, 2):
-            _compare(one, first, other, second)
+            at = differ_at(first, second)
+            if at is not None:
+                text = f"{one} and {other} differ at {at}, though they agree later"
+                self.violated("log matching", text)
 
 
-def _compare(one: str, first: Journal, other: str, second: Journal) -> None:
+def differ_at(first: Journal, second: Journal) -> int | None:
+    """The index of the first difference below a place where two logs have the same term."""
     begin, end = max(first.first, second.first), min(first.last, second.last)
     while end >= begin and first.term_at(end) != second.term_at(end):
         end -= 1
     if end < begin:
-        return
+        return None
     mine = first.entries[begin - first.first : end + 1 - first.first]
     yours = second.entries[begin - second.first : end + 1 - second.first]
-    if mine != yours:
-        at = next(entry[1] for entry, twin in zip(mine, yours, strict=True) if entry != twin)
-        raise Violation("log matching", f"{one} and {other} differ at {at}, though they agree at {end}")
+    if mine == yours:
+        return None
+    return next((entry[1] for entry, twin in zip(mine, yours, strict=True) if entry != twin), None)

@@ -9,7 +9,8 @@ from raftreg.commands import Command, Deregister, KVDelete, KVSet, Register
 from raftreg.errors import NotApplied, OutcomeUnknown, Refused
 from raftreg.model import Check, Node, Service
 from raftreg.registry import ReadOptions, Registry
-from raftreg.sim.checks import WATCHED_KEYS, Violation
+from raftreg.registry.answers import ReadMode
+from raftreg.sim.checks import WATCHED_KEYS
 from raftreg.state.queries import KVGet, KVList, ServiceHealth
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 PATIENCE_S = 6.0
 REGISTERS = ("r0", "r1", "r2", "r3")
 WATCH_S = 2.0
+LARGE_BYTES = 600  # more than a slice of the log takes here
+LARGE = 0.1  # of the writes to the ledger
 
 
 class Client:
@@ -29,6 +32,7 @@ class Client:
         self.chance = cluster.chance.stream("client", number)
         self.number = number
         self._seen: dict[str, int] = {}  # register -> index that it was last seen with
+        self._told = 0  # index of its newest acknowledged write
         self._call = 0  # of the call under way
         self._count = 0
         self.probing = 0  # calls under way beside the one that counts
@@ -83,10 +87,10 @@ class Client:
         """A write beside the others: its outcome counts only if it is acknowledged."""
         self.loop.spawn(self._ledger(host, registry))
 
-    def read_now(self, host: "Host", registry: Registry) -> None:
-        """A default read beside the others."""
+    def read_now(self, registry: Registry, mode: ReadMode) -> None:
+        """A read beside the others."""
         self.probing += 1
-        self.loop.spawn(self._look(registry, KVGet(REGISTERS[0]))).add_done_callback(self._probed)
+        self.loop.spawn(self._look(registry, KVGet(REGISTERS[0]), mode)).add_done_callback(self._probed)
 
     def overwrite_now(self, host: "Host", registry: Registry) -> None:
         """A write that leaves no trace but its index."""
@@ -117,6 +121,7 @@ class Client:
         if kind == "cas":
             result = (bool(answer.value), answer.index if answer.value else None)
         cluster.acknowledged += 1
+        self._told = max(self._told, answer.index)
         if cluster.trapped == host.name:
             cluster.trapped = None
             self.loop.at(self.loop.now + self.chance.random() * 0.0006, self.loop.world, host.crash)
@@ -154,12 +159,12 @@ class Client:
         self._count += 1
         slot = len(cluster.ledger)
         cluster.ledger.append((key, False))
-        answer = await self._change(host, registry, "ledger", key, None, KVSet(key, key.encode(), cas=0))
+        value = key.encode() + bytes(LARGE_BYTES if self.chance.random() < LARGE else 0)
+        answer = await self._change(host, registry, "ledger", key, None, KVSet(key, value, cas=0))
         if answer is not None:
             if not answer.value:
-                raise Violation(
-                    "applied once", f"{key} was there already when it was made, by its only write"
-                )
+                text = f"{key} was there already when it was made, by its only write"
+                cluster.checks.violated("applied once", text)
             cluster.ledger[slot] = (key, True)
 
     async def _register(self, host: "Host", registry: Registry) -> None:
@@ -176,40 +181,48 @@ class Client:
         await self._change(host, registry, "register", node, None, command)
         await self._look(registry, ServiceHealth("web"))
 
-    async def _look(self, registry: Registry, query: Any) -> None:
+    async def _look(self, registry: Registry, query: Any, mode: ReadMode = "default") -> None:
         """A read whose answer must cover every acknowledged write."""
         needed = self.cluster.checks.acked_index
         try:
-            await registry.read(query)
+            await registry.read(query, ReadOptions(mode))
         except NotApplied:
             return
-        self._check_fresh(registry, needed, "default")
+        self._check_fresh(registry, needed, mode)
 
     def _check_fresh(self, registry: Registry, needed: int, mode: str) -> None:
         self.cluster.reads += 1
         if registry.state.index < needed:
             at = registry.state.index
-            raise Violation(
-                "stale read", f"{registry.node_name} answers a {mode} read at {at}; {needed} was acknowledged"
-            )
+            text = f"{registry.node_name} answers a {mode} read at {at}; {needed} was acknowledged"
+            self.cluster.checks.violated("stale read", text)
+
+    def _check_own_writes(self, registry: Registry, least: int) -> None:
+        """A stale read that names a write sees it, on whatever node."""
+        if registry.state.index < least:
+            text = f"{registry.node_name} answers at {registry.state.index} where {least} was asked for"
+            self.cluster.checks.violated("own writes", text)
 
     async def _read(self, host: "Host", registry: Registry) -> None:
         key = self.chance.choice(REGISTERS)
         mode = self.chance.choice(("default", "default", "consistent", "stale"))
         cluster, number, invoked = self.cluster, self.number, self.loop.now
         needed, life = cluster.checks.acked_index, host.life
+        least = self._told if mode == "stale" and self.chance.random() < 0.5 else 0
         try:
-            answer = await registry.read(KVGet(key), ReadOptions(mode=mode))  # type: ignore[arg-type]  # one of three
-        except NotApplied:
+            answer = await registry.read(KVGet(key), ReadOptions(mode=mode, min_index=least))  # type: ignore[arg-type]  # one of three
+        except (NotApplied, Refused):
             return
+        entry, now = answer.value, self.loop.now
+        result = None if entry is None else (entry.value, entry.modify_index)
         if mode == "stale":
+            self._check_own_writes(registry, least)
+            place = f"{life.name}/{life.number}"  # A life begins again where its snapshot ends.
+            cluster.sightings.append(Sighting(place, key, answer.index, result, invoked, now))
             return
         self._check_fresh(registry, needed, mode)
-        entry = answer.value
-        result = None if entry is None else (entry.value, entry.modify_index)
         if entry is not None:
             self._seen[key] = entry.modify_index
-        now = self.loop.now
         slot = cluster.open_call(Operation(number, "read", key, None, result, invoked, now, True))
         cluster.close_call(slot, cluster.operations[slot])
         cluster.sightings.append(Sighting(life.name, key, answer.index, result, invoked, now))
@@ -264,10 +277,12 @@ class Watcher:
         except (NotApplied, asyncio.CancelledError):
             return
         if not host.stopping and answer.index < index:
-            raise Violation("blocking query", f"{host.name} answers index {answer.index} after {index}")
+            text = f"{host.name} answers index {answer.index} after {index}"
+            self.cluster.checks.violated("steps back", text)
         if not host.stopping:
             self.cluster.reads += 1
             if registry.state.index < needed:
-                raise Violation(
-                    "stale read", f"{host.name} ends a blocking read at {registry.state.index}, not {needed}"
+                text = (
+                    f"{host.name} ends a blocking read at {registry.state.index}; {needed} was acknowledged"
                 )
+                self.cluster.checks.violated("stale blocking read", text)

@@ -4,12 +4,14 @@ from collections.abc import Callable
 
 from raftreg.chance import Chance
 from raftreg.checkers.history import Operation, Sighting, Watch
+from raftreg.registry.answers import ReadMode
 from raftreg.sim.checks import Checks
 from raftreg.sim.clients import Client, Watcher
 from raftreg.sim.host import Host
 from raftreg.sim.loop import SimLoop
 from raftreg.sim.network import Network
 from raftreg.sim.profiles import Profile
+from raftreg.sim.progress import Progress
 
 STORY_MAX = 400  # lines
 PROBES_MAX = 12  # under way at once
@@ -18,14 +20,15 @@ PROBES_MAX = 12  # under way at once
 class Cluster:
     """Everything that one run consists of."""
 
-    def __init__(self, seed: int, profile: Profile) -> None:
+    def __init__(self, seed: int, profile: Profile, rules: frozenset[str] | None = None) -> None:
         self.profile = profile
         self.chance = Chance(seed)
         self.loop = SimLoop(self.chance.stream("loop"))  # type: ignore[abstract]  # what it lacks is not used
         self.names = [f"n{number + 1}" for number in range(profile.hosts)]
         self.network = Network(self.loop, self.chance, self.names, profile.weather)
         self.network.send_limit = profile.send_limit
-        self.checks = Checks(self)
+        self.network.silence_s *= profile.timing
+        self.checks = Checks(self, rules)
         self.operations: list[Operation] = []
         self.sightings: list[Sighting] = []
         self.watches: list[Watch] = []
@@ -36,8 +39,10 @@ class Cluster:
         self.wiped: str | None = None
         self.trapped: str | None = None  # the host that ends when it next acknowledges a write
         self.when_elected: list[Callable[[str], None]] = []  # each is called once
+        self.when_copied: list[Callable[[str], None]] = []  # likewise, when a host begins a snapshot
         self.story: list[str] = []
         self.hosts = {name: Host(self, name) for name in self.names}
+        self.progress = Progress(self)
 
     def begin(self) -> None:
         """Start every host, and the clients."""
@@ -80,23 +85,34 @@ class Cluster:
         for callback in waiting:
             self.loop.soon(self.loop.world, callback, name)
 
-    def probe_reads(self, name: str, seconds: float, spacing: float = 0.006) -> None:
-        """Default reads at one host again and again."""
+    def copied(self, name: str) -> None:
+        """A host begins to write a snapshot."""
+        waiting, self.when_copied = self.when_copied, []
+        for callback in waiting:
+            self.loop.soon(self.loop.world, callback, name)
+
+    def probe_reads(
+        self, name: str, seconds: float, spacing: float = 0.006, mode: ReadMode = "default"
+    ) -> None:
+        """Reads at one host again and again."""
         for step in range(int(seconds / spacing)):
-            self.loop.at(self.loop.now + step * spacing, self.loop.world, self._probe, name, True)
+            self.loop.at(self.loop.now + step * spacing, self.loop.world, self._probe, name, mode)
 
     def probe_writes(self, without: str, seconds: float, spacing: float = 0.012) -> None:
         """Writes at the other hosts."""
         others = [name for name in self.names if name != without] or self.names
         for step in range(int(seconds / spacing)):
             name = others[step % len(others)]
-            self.loop.at(self.loop.now + step * spacing, self.loop.world, self._probe, name, False)
+            self.loop.at(self.loop.now + step * spacing, self.loop.world, self._probe, name, None)
 
-    def _probe(self, name: str, reads: bool) -> None:
+    def _probe(self, name: str, mode: ReadMode | None) -> None:
+        """A read, or a write if there is no mode."""
         host, client = self.hosts[name], self.clients[0]
         if host.up and host.registry is not None and self.busy and client.probing < PROBES_MAX:
-            begin = client.read_now if reads else client.overwrite_now
-            self.loop.soon(host.life, begin, host, host.registry)
+            if mode is None:
+                self.loop.soon(host.life, client.overwrite_now, host, host.registry)
+            else:
+                self.loop.soon(host.life, client.read_now, host.registry, mode)
 
     # -- records -------------------------------------------------------------------------------------------------------
     def open_call(self, operation: Operation) -> int:

@@ -36,6 +36,7 @@ def schedule(profile: Profile, chance: Stream, seconds: float) -> list[Fault]:
     while at < seconds:
         kind = chance.choices(kinds, weights)[0]
         lasts = min(chance.lognormvariate(-0.3, 0.9), 5.0) * profile.timing / 2
+        lasts = max(lasts, profile.lasts_s)
         host = chance.randrange(profile.hosts)
         faults.append(Fault(round(at, 4), kind, host, round(lasts, 4), chance.randrange(1 << 30)))
         if chance.random() < 0.25:
@@ -68,6 +69,8 @@ class Harm:
             "long-stall": self._stall,
             "flap": self._flap,
             "duplicate": self._duplicate,
+            "late": self._late,
+            "hang": self._hang,
             "slow": self._slow,
             "slow-disk": self._slow,
             "io-error": self._io_error,
@@ -220,11 +223,23 @@ class Harm:
             if name in (path.source, path.target):
                 path.duplicating_until = self.loop.now + fault.lasts_s * 2
 
+    def _late(self, fault: Fault, name: str, dice: Stream) -> None:
+        """A connection gives way to another, and what was under way on it comes later than what is sent on that."""
+        other = dice.choice(self._others(name) or [name])
+        if other != name:
+            self.network.leak(name, other, dice.uniform(0.05, 0.8))
+            self._later(dice.uniform(0.02, 0.2), self.network.break_connection, name, other)
+
     # -- disks and clocks ----------------------------------------------------------------------------------------------
     def _slow(self, fault: Fault, name: str, dice: Stream) -> None:
         pace = self.cluster.hosts[name].pace
         pace.slow_until = self.loop.now + fault.lasts_s * 2
-        pace.slow_s = dice.choice((0.05, 0.5, 3.0))
+        pace.slow_s, pace.hangs = dice.choice((0.05, 0.5, 3.0)), False
+
+    def _hang(self, fault: Fault, name: str, dice: Stream) -> None:
+        """A disk that answers only when the fault is over."""
+        pace = self.cluster.hosts[name].pace
+        pace.slow_until, pace.hangs = self.loop.now + fault.lasts_s, True
 
     def _io_error(self, fault: Fault, name: str, dice: Stream) -> None:
         self.cluster.hosts[name].disk.failing = True

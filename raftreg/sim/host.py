@@ -41,6 +41,7 @@ class Host:
         self.registry: Registry | None = None
         self.wires: SimWires | None = None
         self.stopping = False
+        self.troubled_at = 0.0  # when it last started or ended
         self._last_journal: Journal | None = None
         self.refused: str | None = None  # the others do not want it: it stays down
 
@@ -59,6 +60,12 @@ class Host:
         driver = self.node.driver if self.node is not None else None
         return driver.engine.journal if driver is not None else self._last_journal
 
+    def calm_since(self) -> float:
+        """Since when nothing is wrong with it; later than now if something is."""
+        if not self.life.alive or self.stopping or self.disk.full or self.disk.failing:
+            return float("inf")
+        return max(self.troubled_at, self.life.paused_until, self.pace.ends_at)
+
     def start(self) -> None:
         """Begin a life, unless there is one."""
         if self.life.alive or self.refused is not None:
@@ -66,6 +73,7 @@ class Host:
         cluster, loop = self.cluster, self.cluster.loop
         self.life = Life(self.name, self.life.number + 1)
         self.stopping = False
+        self.troubled_at = loop.now
         cluster.log(self.name, f"starts (life {self.life.number})")
         loop.soon(self.life, self._start)
 
@@ -113,8 +121,23 @@ class Host:
     async def _run(self, node: RaftNode) -> None:
         try:
             await node.start()
+            self._check_promises()
         except (StartRefused, SyncFailed) as error:
             self._ended(self.life, error)
+
+    def _check_promises(self) -> None:
+        """What was durable at the end of the last life is there again: entries, and term and vote."""
+        before, now = self._last_journal, self.journal
+        if before is None or now is None or now is before or not before.entries or not now.entries:
+            return
+        for index in range(max(before.first, now.first), before.durable + 1):
+            if before.term_at(index) != now.term_at(index):
+                text = f"{self.name} had entry {index} of term {before.term_at(index)} on its disk, and starts without"
+                self.cluster.checks.violated("kept on disk", text)
+        vote = (before.getCurrentTerm(), before.getVotedForNodeId())
+        found = (now.getCurrentTerm(), now.getVotedForNodeId())
+        if before.log.synced == before.log.seq and vote != found:
+            self.cluster.checks.violated("kept on disk", f"{self.name} voted {vote}, and starts with {found}")
 
     # -- ends ----------------------------------------------------------------------------------------------------------
     def _ended(self, life: Life, error: BaseException) -> None:
@@ -139,6 +162,7 @@ class Host:
             return
         self.cluster.log(self.name, "loses power" if power else "is killed")
         self._last_journal = self.journal
+        self.troubled_at = self.cluster.loop.now
         self.life.alive = False
         self.disk.crash(power)
         if self.wires is not None:

@@ -16,7 +16,7 @@ from raftreg.sim.loop import SimLoop
 if TYPE_CHECKING:
     from raftreg.sim.wires import End, SimWires
 
-SILENCE_S = 2.0
+SILENCE_S = 2.0  # times the profile's timing
 SWEEP_S = 0.5
 RETRANSMISSION_S = 0.2
 HANDSHAKE_RETRY_S = (0.02, 0.25)
@@ -39,12 +39,16 @@ class Path:
 
     __slots__ = (
         "chance",
+        "cut_at",
         "cuts",
+        "detour_s",
         "duplicating_until",
         "held",
+        "slow_s",
         "source",
         "stalled_until",
         "target",
+        "troubled_at",
         "weather",
     )
 
@@ -52,9 +56,13 @@ class Path:
         self.source, self.target = source, target
         self.weather = weather
         self.chance = chance
+        self.cut_at = 0.0  # when the cut that there is began
         self.cuts = 0  # faults that cut it now
         self.stalled_until = 0.0
         self.duplicating_until = 0.0
+        self.detour_s = 0.0  # of connections that leak
+        self.slow_s = 0.0  # that every packet takes longer now
+        self.troubled_at = 0.0  # when a fault last began or ended
         self.held: list[Callable[[], None]] = []  # sends what waits for the cut to be mended
 
     def delay_s(self) -> float:
@@ -70,7 +78,7 @@ class Path:
     def duplicates(self, now: float) -> bool:
         """Whether this packet comes twice."""
         if now < self.duplicating_until:
-            return self.chance.random() < 0.3
+            return self.chance.random() < 0.6
         return self.weather.duplicate > 0.0 and self.chance.random() < self.weather.duplicate
 
 
@@ -87,6 +95,10 @@ class Network:
             for source, target in permutations(names, 2)
         }
         self.send_limit = 4000  # packets under way on one connection
+        self.silence_s = SILENCE_S
+        self.when_sent: list[
+            tuple[str, str, Callable[[], None]]
+        ] = []  # (kind, by whom, what then happens, once)
         self.trace = 0
         self.delivered = 0
         self.connections = 0
@@ -96,12 +108,17 @@ class Network:
     # -- faults --------------------------------------------------------------------------------------------------------
     def cut(self, source: str, target: str) -> None:
         """Nothing arrives any more in this direction."""
-        self.paths[source, target].cuts += 1
+        path = self.paths[source, target]
+        if not path.cuts:
+            path.cut_at = self.loop.now
+        path.cuts += 1
+        path.troubled_at = self.loop.now
 
     def mend(self, source: str, target: str) -> None:
         """Undo one cut; what waited goes on."""
         path = self.paths[source, target]
         path.cuts = max(0, path.cuts - 1)
+        path.troubled_at = self.loop.now
         if not path.cuts:
             held, path.held = path.held, []
             for send in held:
@@ -110,12 +127,13 @@ class Network:
     def mend_all(self) -> None:
         """A perfect network from now on."""
         for path in self.paths.values():
-            path.stalled_until = path.duplicating_until = 0.0
+            path.stalled_until = path.duplicating_until = path.slow_s = 0.0
             path.cuts = 1
             self.mend(path.source, path.target)
 
     def break_connection(self, one: str, other: str) -> None:
         """Somebody between the two resets it: each end learns that by itself, and what is under way is lost."""
+        self.paths[one, other].troubled_at = self.loop.now
         wires = self.wires.get(one)
         for end in list(wires.live.values()) if wires is not None else []:
             if end.other.wires.name == other:
@@ -123,8 +141,19 @@ class Network:
                     delay = self.chance.random() * 0.05
                     self.loop.at(self.loop.now + delay, side.wires.life, side.lost)
 
+    def leak(self, one: str, other: str, detour_s: float) -> None:
+        """What is sent from now on over the present connection takes a long way, also when another takes its place."""
+        for source, target in ((one, other), (other, one)):
+            wires = self.wires.get(source)
+            path = self.paths[source, target]
+            path.detour_s, path.troubled_at = detour_s, self.loop.now + detour_s
+            for end in list(wires.live.values()) if wires is not None else []:
+                if end.other.wires.name == target:
+                    end.leaks = end.other.leaks = True
+
     def break_end(self, name: str, peer: str, delay: float) -> None:
         """One side alone believes that its connection is closed."""
+        self.paths[name, peer].troubled_at = self.loop.now
         wires = self.wires.get(name)
         for end in list(wires.live.values()) if wires is not None else []:
             if end.other.wires.name == peer:
@@ -172,6 +201,20 @@ class Network:
         else:
             self._later(pair)
 
+    def calm_since(self, one: str, other: str) -> float:
+        """Since when nothing is wrong between two hosts; later than now if something is."""
+        since = 0.0
+        for path in (self.paths[one, other], self.paths[other, one]):
+            since = max(since, NEVER if path.cuts else 0.0, path.troubled_at, path.stalled_until)
+        return since
+
+    def within_reach(self, name: str, seconds: float) -> int:
+        """With how many hosts, itself among them, it can have spoken in the last `seconds`."""
+        since = self.loop.now - seconds
+        apart = {pair for pair, path in self.paths.items() if path.cuts and path.cut_at < since}
+        others = (other for other in self.numbers if other != name)
+        return 1 + sum((name, other) not in apart and (other, name) not in apart for other in others)
+
     def is_open(self, source: str, target: str) -> bool:
         """Whether a packet would go through."""
         path = self.paths[source, target]
@@ -186,9 +229,16 @@ class Network:
                 talks = peer.live and peer.wires.life.alive and peer.wires.life.paused_until <= now
                 if talks and self.is_open(peer.wires.name, wires.name):
                     end.heard_at = now
-                elif now - end.heard_at > SILENCE_S and wires.life.paused_until <= now - SWEEP_S:
+                elif now - end.heard_at > self.silence_s and wires.life.paused_until <= now - SWEEP_S:
                     self.loop.soon(wires.life, end.lost)
         self.loop.at(now + SWEEP_S, self.loop.world, self._sweep)
+
+    def sent(self, name: str, kind: str) -> None:
+        """A host says something; faults that waited for that go on."""
+        due = [waiting for waiting in self.when_sent if waiting[:2] == (kind, name)]
+        self.when_sent = [waiting for waiting in self.when_sent if waiting not in due]
+        for _, _, go_on in due:
+            self.loop.soon(self.loop.world, go_on)
 
     def note(self, end: "End", messages: list[Any]) -> None:
         """Something was delivered."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from raftreg.sim.checks import Checks
     from raftreg.sim.host import Host
 
-_LEADER = 2  # pysyncobj's number for the role
+_CANDIDATE, _LEADER = 1, 2  # pysyncobj's numbers for the role
 
 
 class WatchedReplica(Replica):
@@ -36,6 +36,11 @@ class WatchedReplica(Replica):
         results = super().apply(index, data)
         self.checks.applied(self, index, data, before)
         return results
+
+    def freeze(self) -> Callable[[], bytes]:
+        """See StateMachine."""
+        self.checks.cluster.copied(self.host.name)
+        return super().freeze()
 
     def load(self, data: bytes) -> None:
         """See StateMachine."""
@@ -59,8 +64,11 @@ def watching(checks: "Checks", monotonic: Callable[[], float]) -> Iterator[None]
         truncate(journal, position)
 
     def role_changed(engine: Engine, old: int, new: int) -> None:
+        engine.role_number = new
         if new == _LEADER:
             checks.elected(engine)
+        elif new == _CANDIDATE:
+            checks.campaigns(engine)
         original(engine, old, new)
 
     former = seams.use_clock(monotonic)

@@ -13,6 +13,7 @@ class Profile:
     hosts: int = 3
     faults: dict[str, int] = field(default_factory=dict)  # kind -> weight, see `raftreg.sim.faults`
     fault_rate: float = 0.0
+    lasts_s: float = 0.0  # at least so long lasts each fault that does not end by itself
     clients: int = 4
     think_s: float = 0.25
     watchers: int = 1
@@ -22,7 +23,7 @@ class Profile:
     timing: float = 2.0  # times the product's shortest election timeouts
     weather: Weather = field(default_factory=Weather)
     send_limit: int = 4000
-    results_max: int = 1024
+    results_max: int = 256
 
 
 CRASHES = {"kill": 6, "kill-leader": 6, "trap-leader": 6, "restart": 2, "restart-leader": 2}
@@ -44,6 +45,7 @@ CUTS = {
     "reset": 3,
     "reset-leader": 4,
     "stall": 3,
+    "late": 3,
     "long-stall": 2,
 }
 PAUSES = {"pause": 4, "pause-leader": 6, "suspend-leader": 4, "wall-jump": 1}
@@ -71,18 +73,27 @@ _ALL = (
     Profile("pause", faults=PAUSES, fault_rate=0.8),
     Profile(
         "flap",
-        faults={"flap": 6, "reset": 4, "reset-leader": 6, "one-way": 2, "kill-leader": 1},
+        faults={"flap": 6, "late": 4, "reset": 4, "reset-leader": 6, "one-way": 2, "kill-leader": 1},
         fault_rate=0.8,
     ),
     Profile("mixed", faults=EVERYTHING, fault_rate=1.0),
     Profile("five", hosts=5, faults=EVERYTHING, fault_rate=1.2),
     Profile("single", hosts=1, faults={**POWER, "io-error": 1, "full": 1}, fault_rate=0.6, slow_syncs=0.1),
     Profile("bootstrap", faults={"kill": 4, "power": 4, "cut": 3, "reset": 3, "pause": 2}, fault_rate=3.0),
-    Profile("wipe", faults={**CRASHES, "wipe": 2}, fault_rate=0.5),
+    Profile("wipe", faults={**CRASHES, "wipe": 2, "wipe-one": 20}, fault_rate=0.5),
+    Profile("hung", faults={"hang-leader": 4, "hang": 1}, fault_rate=0.12, lasts_s=8.0),
+    Profile(
+        "votes",
+        faults={"vote-and-die": 6, "one-of-two": 2, "power-leader": 2, "late": 1},
+        fault_rate=0.8,
+        slow_syncs=0.03,
+    ),
+    Profile("crossing", faults={"crossing": 8, "kill": 1}, fault_rate=1.2),
+    Profile("snapshots", faults={"copy-power": 6, "power": 1}, fault_rate=1.0, snapshot_entries=25),
     Profile(
         "duplicates",
         hosts=5,
-        faults={"kill-leader": 8, "reset": 3, "cut": 2},
+        faults={"split": 8, "kill-leader": 4, "reset": 3, "cut": 2, "late": 2},
         fault_rate=1.5,
         clients=2,
         weather=Weather(delay_s=0.004, spread_s=0.04, duplicate=0.4),
@@ -93,6 +104,21 @@ _ALL = (
         fault_rate=1.0,
         slow_syncs=0.3,
         weather=Weather(delay_s=0.002, spread_s=0.02),
+    ),
+    Profile(
+        "lasting",
+        faults={
+            "deafen": 6,
+            "hang-leader": 6,
+            "isolate-leader": 2,
+            "pause-leader": 2,
+            "one-way": 2,
+            "bridge": 2,
+            "power": 1,
+            "flap": 2,
+        },
+        fault_rate=0.12,
+        lasts_s=8.0,
     ),
     Profile("long-tail", faults={"tail-kill": 1}, fault_rate=0.4, snapshot_entries=400, think_s=0.1),
     Profile("deaf", faults={"reset-leader": 1, "hand-over-leader": 1}, fault_rate=0.7, think_s=0.1),

@@ -16,8 +16,8 @@ class End:
     """One end of a connection. `live` from the moment it counts until it was closed or replaced."""
 
     __slots__ = (
-        "arrives_at", "heard_at", "life", "live", "number", "other", "packet", "packet_at", "path", "peer", "under_way",
-        "wires",
+        "arrives_at", "heard_at", "leaks", "life", "live", "number", "other", "packet", "packet_at", "path", "peer",
+        "under_way", "wires",
     )  # fmt: skip
 
     def __init__(self, wires: "SimWires", peer: Hello, path: Path) -> None:
@@ -26,6 +26,7 @@ class End:
         self.path = path  # to the other end
         self.other: End
         self.live = False
+        self.leaks = False  # a fault: what is under way when it is closed arrives over the next connection
         self.number = 0
         self.heard_at = wires.network.loop.now
         self.packet: Packet = []
@@ -50,7 +51,8 @@ class End:
         if path.cuts:
             path.held.append(lambda: self._post(packet))
             return
-        when = max(loop.now + path.delay_s(), path.stalled_until, self.arrives_at + 1e-9)
+        delay = path.delay_s() + path.slow_s + (path.detour_s if self.leaks else 0.0)
+        when = max(loop.now + delay, path.stalled_until, self.arrives_at + 1e-9)
         self.arrives_at = when
         other = self.other
         if packet is None:
@@ -73,7 +75,14 @@ class End:
         """Deliver what came together."""
         self.other.under_way -= 1
         if not self.live:
+            heir = self.wires.live.get(self.peer.member_id) if self.leaks else None
+            if heir is not None:
+                heir.deliver(packet)
             return
+        self.deliver(packet)
+
+    def deliver(self, packet: Packet) -> None:
+        """Give the node what came together."""
         network = self.wires.network
         self.heard_at = network.loop.now
         if self.other.packet is packet:
@@ -144,6 +153,8 @@ class SimWires:
         end = self.live.get(member_id)
         if end is None or end.under_way > self.network.send_limit:
             return False
+        if self.network.when_sent:
+            self.network.sent(self.name, message[0])
         end.send(message)
         return True
 

@@ -18,12 +18,16 @@ class Pace:
         self._tail = tail
         self.slow_until = 0.0
         self.slow_s = 0.5
+        self.hangs = False  # a job ends only when the fault does
+        self.ends_at = 0.0  # of the longest job so far
 
     def job_s(self, now: float) -> float:
         """Seconds that the next job takes."""
         chance = self._chance.random()
         if now < self.slow_until:
-            return 0.02 + chance * self.slow_s
+            took = self.slow_until - now if self.hangs else 0.02 + chance * self.slow_s
+            self.ends_at = max(self.ends_at, now + took, self.slow_until)
+            return took
         if chance < self._tail:
             return 0.02 + self._chance.random() * 0.3
         return 0.0002 + chance * 0.002

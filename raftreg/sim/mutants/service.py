@@ -1,0 +1,147 @@
+"""Mends that concern what clients are told."""
+
+from contextvars import ContextVar
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+from raftreg.commands import decode_request, encode_batch, encode_request
+from raftreg.consensus.engine import Engine
+from raftreg.consensus.node import RaftNode
+from raftreg.registry.reads import Reader
+from raftreg.registry.replica import Replica
+from raftreg.registry.writes import Attempts
+from raftreg.sim.mutants.mutant import mutant
+from raftreg.sim.patches import Patches
+from raftreg.state import EVERYTHING, State, loading
+from raftreg.state.results import Results
+from raftreg.watch import Waiter, Watch
+
+
+@mutant("request-ids-forgotten", "crash")
+def _request_ids_forgotten(patches: Patches) -> None:
+    """A snapshot does not hold the results by request id."""
+    original = State.load
+
+    def load(state: State, data: bytes) -> None:
+        original(state, data)
+        state._results._results.clear()
+        state._results._ids.clear()
+
+    patches.put(State, "load", load)
+
+
+@mutant("follower-answers-early", "narrow")
+def _follower_answers_early(patches: Patches) -> None:
+    """A node answers before it has applied what the leader told it."""
+
+    async def at_once(node: RaftNode, index: int) -> None:
+        return None
+
+    patches.put(RaftNode, "wait_applied", at_once)
+
+
+@mutant("pending-by-index-alone", "tails")
+def _pending_by_index(patches: Patches) -> None:
+    """A proposal is answered when its index is applied, whatever entry is there."""
+
+    def give_up(engine: Engine) -> None:
+        return None
+
+    patches.put(Engine, "_give_up_pending", give_up)
+    patches.put(Engine, "_SyncObj__doApplyCommand", _apply_by_index)
+
+
+def _apply_by_index(engine: Engine, command: bytes) -> None:
+    index = engine.raftLastApplied + 1
+    result: object = engine.machine.apply(index, command[2:]) if command[:2] == b"\x00\x00" else []
+    waiting = engine.pending.pop(index, None)
+    if waiting is not None:
+        waiting[2](result, True)
+
+
+@mutant("requests-applied-twice", "crash")
+def _requests_applied_twice(patches: Patches) -> None:
+    """A request that was applied before is applied again."""
+    patches.put(Results, "find", lambda results, request_id: None)
+
+
+@mutant("new-id-for-each-attempt", "crash")
+def _new_id_for_each_attempt(patches: Patches) -> None:
+    """A write that is tried again gets another request id."""
+    attempt = count()
+
+    def encode(attempts: Attempts) -> bytes:
+        requests = [decode_request(write.data) for write in attempts.open]
+        fresh = [replace(request, id=next(attempt).to_bytes(16)) for request in requests]
+        return encode_batch([encode_request(request) for request in fresh])
+
+    patches.put(Attempts, "encode", encode)
+
+
+@mutant("woken-for-nothing", "calm")
+def _woken_for_nothing(patches: Patches) -> None:
+    """Whatever changes ends every blocking query."""
+
+    async def woken(reader: Reader, waiter: Waiter, deadline: float) -> bool:
+        await original_woken(reader, waiter, deadline)
+        return False
+
+    original_woken = Reader._woken
+    patches.put(Reader, "_woken", woken)
+    patches.put(Watch, "notify", lambda watch, topics: watch.notify_all())
+
+
+@mutant("snapshot-wakes-nobody", "tails")
+def _snapshot_wakes_nobody(patches: Patches) -> None:
+    """A blocking query sleeps on when a snapshot from the leader changed what it waits for."""
+
+    def load(replica: Replica, data: bytes) -> None:
+        replica.state.load(data)
+        replica._tell((EVERYTHING,))
+
+    patches.put(Replica, "load", load)
+
+
+@mutant("waits-without-making-sure", "partition")
+def _waits_without_making_sure(patches: Patches) -> None:
+    """A blocking query whose time is over is answered without asking whether the copy is still fresh."""
+    blocked: ContextVar[bool] = ContextVar("blocked", default=False)
+    original_block, original_catch_up = Reader._block, Reader._catch_up
+
+    async def block(reader: Reader, *query: Any) -> Any:
+        blocked.set(True)
+        return await original_block(reader, *query)
+
+    async def catch_up(reader: Reader, confirm: bool) -> bool:
+        if blocked.get():
+            blocked.set(False)
+            return False
+        return await original_catch_up(reader, confirm)
+
+    patches.put(Reader, "_block", block)
+    patches.put(Reader, "_catch_up", catch_up)
+
+
+@mutant("deletions-forgotten", "crash")
+def _deletions_forgotten(patches: Patches) -> None:
+    """A snapshot does not hold when keys were deleted, so their index goes back."""
+    original = loading.load
+
+    def load(data: bytes, limits: Any) -> Any:
+        tables = original(data, limits)
+        for name, _ in tables.kv.gone.rows():
+            tables.kv.gone.forget(name)
+        return tables
+
+    patches.put(loading, "load", load)
+
+
+@mutant("minimum-ignored", "partition")
+def _minimum_ignored(patches: Patches) -> None:
+    """A stale read does not wait for the index that the client asked for."""
+
+    async def at_once(reader: Reader, index: int) -> None:
+        return None
+
+    patches.put(Reader, "_wait_for_index", at_once)
