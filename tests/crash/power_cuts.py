@@ -15,13 +15,17 @@ from tests.crash.memory_disk import ROOT, Image, Op
 
 SECTOR = 512
 EXHAUSTIVE = 64  # up to so many states of one crash point all are tried
-SAMPLED = 32  # else so many
+SAMPLED = 32  # else so many, the two ends among them
 
 
 class Settling:
     """The durable part of a disk, and what waits for a sync, moved forward one operation at a time."""
 
-    def __init__(self, image: Image | None = None) -> None:
+    def __init__(
+        self, image: Image | None = None, exhaustive: int = EXHAUSTIVE, sampled: int = SAMPLED
+    ) -> None:
+        self.exhaustive, self.sampled = exhaustive, sampled
+        self.incomplete = 0  # crash points of which only a sample was given
         self.durable = image.copy() if image else Image(entries={ROOT: {}})
         self.pending: dict[int | Path, list[Op]] = {}
 
@@ -37,12 +41,13 @@ class Settling:
         """The disks that may be found when the power fails now; all if they are few, else the ends and a sample."""
         choices = [_outcomes(op) for ops in self.pending.values() for op in ops]
         count = math.prod(map(len, choices))
-        if count <= EXHAUSTIVE:
+        if count <= self.exhaustive:
             yield from (self._with(picked) for picked in itertools.product(*choices))
             return
+        self.incomplete += 1
         yield self._with([outcomes[0] for outcomes in choices])
         yield self._with([outcomes[-1] for outcomes in choices])
-        for _ in range(SAMPLED - 2):
+        for _ in range(self.sampled - 2):
             yield self._with([chance.choice(outcomes) for outcomes in choices])
 
     def _with(self, picked: Sequence[tuple[Op, ...]]) -> Image:

@@ -2,7 +2,9 @@
 
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import google_crc32c
 import msgpack
@@ -22,20 +24,22 @@ NO_OP = b"\x01"
 class Crashes:
     """Tries all crash points of a disk as they pass. `points` are operations, `states` the disks tried."""
 
-    def __init__(self, promises: Promises, seed: int) -> None:
+    def __init__(self, promises: Promises, seed: int, **limits: int) -> None:
         self.promises, self.chance = promises, random.Random(seed)
         self.points = self.states = self.twice = 0
-        self._settling = Settling()
+        self.kinds: Counter[str] = Counter()  # operations before which the power failed
+        self.settling = Settling(None, **limits)
         self._seen: set[tuple[object, ...]] = set()
 
     def before(self, op: Op | None) -> None:
         """The power fails before an operation; then it is done."""
         self.points += 1
-        for image in self._settling.states(self.chance):
+        for image in self.settling.states(self.chance):
             if self._is_new(image):
                 self._try(image)
         if op is not None:
-            self._settling.then(op)
+            self.kinds[_kind(op)] += 1
+            self.settling.then(op)
 
     def _is_new(self, image: Image) -> bool:
         possible = tuple(map(id, self.promises.possible))
@@ -72,6 +76,15 @@ class Crashes:
             kept(recovered(disk), self.promises)
         except RaftregError as refused:
             raise AssertionError(f"a mere crash was taken for damage: {refused}") from refused
+
+
+def _kind(op: Op) -> str:
+    """What people call it."""
+    if isinstance(op.place, Path):
+        if op.kind == "link":
+            return "rename" if op.old else "new name"
+        return "sync of a directory" if op.kind == "sync" else op.kind
+    return "sync of a file" if op.kind == "sync" else op.kind
 
 
 def single_voter(start: Callable[[], Station], chance: random.Random) -> None:
@@ -156,10 +169,10 @@ def _small(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) ->
 WORKLOADS = {"single voter": single_voter, "follower": follower}
 
 
-def cut_everywhere(workload: str, seed: int, disk: MemoryDisk | None = None) -> Crashes:
-    """Let a member work and the power fail at every operation."""
+def cut_everywhere(workload: str, seed: int, disk: MemoryDisk | None = None, **limits: int) -> Crashes:
+    """Let a member work and the power fail at every operation. `limits` are those of `Settling`."""
     promises = Promises()
-    crashes = Crashes(promises, seed)
+    crashes = Crashes(promises, seed, **limits)
     chance = random.Random(seed)
     disk = disk or MemoryDisk()
     disk.before = crashes.before
