@@ -7,7 +7,7 @@ on.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -22,10 +22,11 @@ from raftreg.consensus.identity import LOG_DIRECTORY
 from raftreg.consensus.jobs import Worker
 from raftreg.consensus.machinery import Machinery
 from raftreg.consensus.members import Members, name_of
+from raftreg.consensus.recovery import recover
 from raftreg.consensus.settings import RaftSettings
 from raftreg.consensus.snapshot import SnapshotStore
 from raftreg.consensus.wal import Wal
-from raftreg.errors import Fatal, OutcomeUnknown, Overloaded
+from raftreg.errors import Damaged, Fatal, OutcomeUnknown, Overloaded
 
 _log = logging.getLogger(__name__)
 BACKLOG_BYTES = 64 << 20
@@ -69,26 +70,8 @@ class Driver:
         self._timer: asyncio.TimerHandle | None = None
         machinery = around.machinery
         self._jobs = Worker(around.loop, machinery.writer("raftreg-snapshot"), around.guarded)
-        wal = self.wal = Wal(
-            settings.data_dir / LOG_DIRECTORY,
-            members.cluster_id,
-            member_id,
-            disk=machinery.disk,
-            writer=machinery.writer("raftreg-wal"),
-        )
-        world = World(
-            outlet=around.send,
-            clock=around.clock,
-            jobs=self._jobs.run,
-            want_tick=self.want_tick,
-            want_sync=wal.kick,
-            on_change=lambda: _later(around.loop, around.guarded, self._changed),
-        )
-        store = SnapshotStore(settings.data_dir, members.cluster_id, machinery.disk)
-        entries = settings.snapshot_entries
-        self.engine = Engine(
-            member_id, genesis, wal, wal.recover(), store, machine, world, settings.timing, entries
-        )
+        self.wal, self.engine = self._recovered(members, member_id, genesis, machine)
+        wal = self.wal
         self.calls = Calls(around.loop, self.engine)
         wal.start(around.loop, self._synced, self.engine.journal.preamble, around.on_fatal, self._disk_filled)
         wal.kick()
@@ -97,6 +80,32 @@ class Driver:
         _log.info(
             "%s in cluster %s: log up to entry %d, snapshot up to %d", member_id, members.cluster_id, *ends
         )
+
+    def _recovered(
+        self, members: Members, member_id: str, genesis: bytes, machine: StateMachine
+    ) -> tuple[Wal, Engine]:
+        """Log and engine, from what is on the disk."""
+        settings, around, machinery = self.settings, self.around, self.around.machinery
+        directory, cluster_id = settings.data_dir, members.cluster_id
+        writer = machinery.writer("raftreg-wal")
+        store = SnapshotStore(directory, cluster_id, machinery.disk)
+
+        def open_wal() -> Wal:
+            return Wal(directory / LOG_DIRECTORY, cluster_id, member_id, disk=machinery.disk, writer=writer)
+
+        def engine_on(wal: Wal, records: Iterator[bytes], lost: Damaged | None) -> Engine:
+            world = World(
+                outlet=around.send,
+                clock=around.clock,
+                jobs=self._jobs.run,
+                want_tick=self.want_tick,
+                want_sync=wal.kick,
+                on_change=lambda: _later(around.loop, around.guarded, self._changed),
+            )
+            timing, entries = settings.timing, settings.snapshot_entries
+            return Engine(member_id, genesis, wal, records, store, machine, world, timing, entries, lost)
+
+        return recover(open_wal, engine_on)
 
     # -- the turn --------------------------------------------------------------------------------------------------
     def want_tick(self) -> None:

@@ -73,8 +73,12 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         world: World,
         timing: Timing | None = None,
         snapshot_entries: int = 20_000,
+        lost: Damaged | None = None,
     ) -> None:
-        """Recover: newest snapshot, then the log above it. Raises Damaged or Fatal; nothing is sent yet."""
+        """Recover: newest snapshot, then the log above it. Raises Damaged or Fatal; nothing is sent yet.
+
+        `lost`: what is wrong with the beginning of the log, which `records` leave out; raised if it is needed.
+        """
         timing = timing or Timing()
         self.member_id, self.machine, self.world, self.timing = member_id, machine, world, timing
         self.outlet, self.now = world.outlet, world.clock.now
@@ -89,6 +93,8 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         self.role_number = 0  # pysyncobj's: follower, candidate, leader
         snapshot, damages = store.newest_whole()
         self.journal = Journal(log, records, genesis, snapshot.placed if snapshot else None)
+        if lost is not None and (damages or not self._covers_all_that_is_left(snapshot)):
+            raise lost
         self._check_no_gap(store, snapshot, damages)
         if snapshot is not None:
             self.journal.committed = snapshot.index
@@ -119,6 +125,11 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
     def _make_guard(self, engine: Any, self_node: Node, others: list[Node]) -> Guard:
         self.guard = Guard(self, self_node, others)
         return self.guard
+
+    def _covers_all_that_is_left(self, snapshot: Snapshot | None) -> bool:
+        """Whether the log has entries, the two of the snapshot among them, so that no earlier one is needed."""
+        journal = self.journal
+        return snapshot is not None and journal.durable > 0 and journal.first <= snapshot.previous[1]
 
     def _check_no_gap(
         self, store: SnapshotStore, snapshot: Snapshot | None, damages: Sequence[Damaged]

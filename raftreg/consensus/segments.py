@@ -29,6 +29,7 @@ from raftreg.errors import Damaged, StartRefused
 logger = logging.getLogger(__name__)
 
 ALLOCATE_BYTES = 4 << 20
+ASIDE = "damaged-"
 REMEDY = f"Do not cut the file: acknowledged writes are in it. {BRING_BACK}"
 
 
@@ -70,11 +71,11 @@ class Segments:
 
     # Recovery.
 
-    def recover(self) -> Iterator[list[bytes]]:
+    def recover(self, after: int = 0) -> Iterator[list[bytes]]:
         """The records of each batch, in order. See Wal.recover."""
         with explained(self.directory, "read the log"):
             self._disk.make_directory(self.directory)
-            numbers = self._list()
+            numbers = self._list(after)
         for position, number in enumerate(numbers):
             yield from self._recover_segment(number, position == len(numbers) - 1)
         try:
@@ -88,16 +89,34 @@ class Segments:
         except SyncFailed as failed:
             raise StartRefused(f"{self.directory}: {failed}. {NEW_DISK}.") from failed
 
-    def _list(self) -> list[int]:
-        """The numbers of the segments. Removes what a crash left of one that was being made."""
-        numbers = []
+    def closed_segment(self, path: Path) -> int | None:
+        """See Wal.closed_segment."""
+        if path.parent != self.directory or path.suffix != ".wal" or not path.stem.isdigit():
+            return None
+        number = int(path.stem)
+        return number if number < max(self._numbers(), default=0) else None
+
+    def put_aside_through(self, number: int) -> None:
+        """See Wal.put_aside_through. The oldest goes first, so that none is missing in the middle after a crash."""
+        with explained(self.directory, "rename a segment of the log"):
+            for old in sorted(self._numbers()):
+                if old <= number:
+                    path = self.directory / segment_name(old)
+                    self._disk.rename(path, path.with_name(f"{ASIDE}{path.name}"))
+                    self._disk.sync_directory(self.directory)
+
+    def _numbers(self) -> list[int]:
+        stems = (
+            name.removesuffix(".wal") for name in self._disk.listdir(self.directory) if name.endswith(".wal")
+        )
+        return [int(stem) for stem in stems if stem.isdigit()]
+
+    def _list(self, after: int) -> list[int]:
+        """The numbers of the segments above `after`. Removes what a crash left of one that was being made."""
         for name in self._disk.listdir(self.directory):
-            stem, _, suffix = name.rpartition(".")
-            if suffix == "new":
+            if name.endswith(".new"):
                 self._disk.unlink(self.directory / name)
-            elif suffix == "wal" and stem.isdigit():
-                numbers.append(int(stem))
-        numbers.sort()
+        numbers = sorted(number for number in self._numbers() if number > after)
         for number, follower in itertools.pairwise(numbers):
             if follower != number + 1:
                 missing = str(self.directory / segment_name(number + 1))

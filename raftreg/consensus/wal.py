@@ -77,13 +77,26 @@ class Wal:
         self._on_failure: Callable[[BaseException], None]
         self._on_full: Callable[[bool], None]
 
-    def recover(self) -> Iterator[bytes]:
-        """Every record, in order; to be exhausted before `start`.
+    @property
+    def directory(self) -> Path:
+        """Where the segments are."""
+        return self._segments.directory
+
+    def closed_segment(self, path: Path) -> int | None:
+        """The number of a segment by its path, if it is one and not the newest."""
+        return self._segments.closed_segment(path)
+
+    def put_aside_through(self, number: int) -> None:
+        """Rename all segments up to that number, which `recover` left out, so that nobody reads them. Blocks."""
+        self._segments.put_aside_through(number)
+
+    def recover(self, after: int = 0) -> Iterator[bytes]:
+        """Every record, in order, of the segments above number `after`; to be exhausted before `start`.
 
         Cuts a torn tail (and logs it), makes the first segment if there is none, and syncs what it found.
         Raises Damaged or StartRefused, possibly after some records.
         """
-        for records in self._segments.recover():
+        for records in self._segments.recover(after):
             self.seq += len(records)
             yield from records
         self.synced = self.seq

@@ -11,8 +11,10 @@ from raftreg.consensus.engine import Engine, Timing, World
 from raftreg.consensus.identity import DataDir, open_data_dir
 from raftreg.consensus.journal import Entry
 from raftreg.consensus.members import APP, Members
+from raftreg.consensus.recovery import recover
 from raftreg.consensus.snapshot import SnapshotStore
 from raftreg.consensus.wal import Wal
+from raftreg.errors import Damaged
 from tests.consensus.worlds import FakeClock, ListMachine
 from tests.crash.memory_disk import ROOT, MemoryDisk
 
@@ -160,36 +162,19 @@ class Station:
         identity = self.data_dir.identity
         assert identity.genesis is not None
         cluster_id = identity.cluster_id or ""
-        wal = self.wal = Wal(
-            self.data_dir.log_path,
-            cluster_id,
-            identity.member_id,
-            segment_bytes=SEGMENT_BYTES,
-            disk=self.disk,
-            writer=self.turns,
-        )
         self.store = SnapshotStore(DATA, cluster_id, self.disk)
-        world = World(
-            outlet=self._outlet,
-            clock=self.clock,
-            jobs=lambda work, done: self.work.append((work, done)),
-            want_tick=lambda: None,
-            want_sync=wal.kick,
-            on_change=lambda: None,
+        self.wal, self.engine = recover(
+            lambda: Wal(
+                self.data_dir.log_path,
+                cluster_id,
+                identity.member_id,
+                segment_bytes=SEGMENT_BYTES,
+                disk=self.disk,
+                writer=self.turns,
+            ),
+            self._engine_on,
         )
-        records = list(wal.recover())
-        self.ledger = self.promises.ledger = Ledger(wal, _fold(records))
-        self.engine = Engine(
-            identity.member_id,
-            identity.genesis,
-            self.ledger,
-            records,
-            self.store,
-            self.machine,
-            world,
-            Timing(),
-            SNAPSHOT_ENTRIES,
-        )
+        wal = self.wal
         loop = cast(Any, self.turns)
         wal.start(loop, self.engine.synced, self.engine.journal.preamble, _raise, lambda full: None)
         wal.kick()
@@ -198,6 +183,32 @@ class Station:
         self.promises.starts = identity.starts
         for other in sorted(self.engine.members.all - {identity.member_id}):
             self.engine.guard.peer_up(other)
+
+    def _engine_on(self, wal: Wal, records: Iterator[bytes], lost: Damaged | None) -> Engine:
+        identity = self.data_dir.identity
+        assert identity.genesis is not None
+        world = World(
+            outlet=self._outlet,
+            clock=self.clock,
+            jobs=lambda work, done: self.work.append((work, done)),
+            want_tick=lambda: None,
+            want_sync=wal.kick,
+            on_change=lambda: None,
+        )
+        found = list(records)
+        self.ledger = self.promises.ledger = Ledger(wal, _fold(found))
+        return Engine(
+            identity.member_id,
+            identity.genesis,
+            self.ledger,
+            found,
+            self.store,
+            self.machine,
+            world,
+            Timing(),
+            SNAPSHOT_ENTRIES,
+            lost,
+        )
 
     def _outlet(self, member: str, message: list[Any]) -> bool:
         """Whatever leaves must be covered by what is synced."""

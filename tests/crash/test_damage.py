@@ -30,7 +30,7 @@ def _small(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) ->
     monkeypatch.setattr(stations, "SNAPSHOT_ENTRIES", 6)
 
 
-def used_disk(closed: bool, count: int = 16) -> tuple[Image, Promises]:
+def used_disk(closed: bool, count: int = 22) -> tuple[Image, Promises]:
     """What a member leaves behind: stopped in an orderly way, or killed when idle."""
     disk, promises, chance = MemoryDisk(), Promises(), random.Random(5)
     station = Station(disk, promises, chance)
@@ -114,6 +114,46 @@ def test_every_flipped_bit_is_harmless_or_refused(closed: bool) -> None:
     print(f"{sum(counts.values())} flips: {dict(counts)}")
     assert counts["refused"] > 0
     assert counts["recovered"] > 0
+
+
+def flipped(image: Image, path: Path, at: int) -> Image:
+    """The disk with one bit of a file turned over."""
+    inode = image.entries[path.parent][path.name]
+    bad = bytearray(image.contents[inode])
+    bad[at] ^= 1
+    return with_content(image, inode, bytes(bad))
+
+
+def closed_segments(image: Image) -> list[Path]:
+    """All but the one that is written to, oldest first."""
+    return [DATA / LOG_DIRECTORY / name for name in sorted(image.entries[DATA / LOG_DIRECTORY])[:-1]]
+
+
+def test_a_damaged_segment_below_the_newest_snapshot_is_put_aside(caplog: pytest.LogCaptureFixture) -> None:
+    """The node says which file, where and why that does no harm, and keeps it; the next start has no word of it."""
+    caplog.set_level(logging.WARNING)
+    image, promises = used_disk(closed=True)
+    path = closed_segments(image)[0]
+    station = started(flipped(image, path, 200))
+    assert isinstance(station, Station)
+    kept(station, promises)
+    assert f"damaged-{path.name}" in station.disk.listdir(path.parent)
+    told = [text for text in caplog.messages if text.startswith(f"{path}: batch ")]
+    assert 1 == len(told)
+    assert "went on from the newest snapshot and the log after it" in told[0]
+    caplog.clear()
+    kept(recovered(MemoryDisk(station.disk.image.reachable(ROOT))), promises)
+    assert [] == caplog.messages
+
+
+def test_a_damaged_segment_that_is_needed_is_not_put_aside() -> None:
+    """Its entries are above the newest snapshot; a node that went on without them would have forgotten them."""
+    image, promises = used_disk(closed=True)
+    needed = closed_segments(image)[-1]
+    spoilt = flipped(image, needed, 200)
+    assert "refused" == outcome(spoilt, promises, needed)
+    assert str(started(spoilt)).startswith(f"{needed}: batch ")
+    assert needed.name in spoilt.entries[needed.parent]
 
 
 @pytest.mark.parametrize("closed", [True, False], ids=["stopped", "killed"])
