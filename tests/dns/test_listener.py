@@ -1,14 +1,19 @@
 """DNS of a node over real sockets."""
 
+import asyncio
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from raftreg.clock import SystemClock
+from raftreg.config import load
 from raftreg.dns import listener as listening
 from raftreg.errors import StartRefused
+from raftreg.server import Server
 from tests.dev_node import DevNode
 from tests.dns.messages import Message, make_query, parse
 from tests.e2e.cluster import request
@@ -173,6 +178,25 @@ def test_a_taken_port_is_refused_where_it_was_asked_for() -> None:
             said = rf"DNS \(--dns\): 127.0.0.1:{port} is taken"
             with pytest.raises(StartRefused, match=said), DevNode(dns=f"127.0.0.1:{port}"):
                 pass
+
+
+def test_a_node_goes_on_without_dns_that_nobody_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+    """Where the usual port is taken, a line in the log says so."""
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        flags = {"http": "127.0.0.1:0", "dns": f"127.0.0.1:{holder.getsockname()[1]}"}
+        config = replace(load(flags, {}, in_dev=True), dns_is_given=False)
+
+        async def dns_port() -> int:
+            async with Server(config, SystemClock(), raise_it) as server:
+                return server.dns_port
+
+        assert 0 == asyncio.run(dns_port())
+    assert "this node goes on without DNS" in caplog.text
+
+
+def raise_it(error: BaseException) -> None:
+    """For what must not happen."""
+    raise error
 
 
 def test_dns_may_be_off() -> None:

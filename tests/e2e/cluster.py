@@ -203,6 +203,7 @@ class Cluster:
                 "peers": self.peers,
                 "http": f"127.0.0.1:{http_port}",
                 "raft": f"127.0.0.1:{raft}",
+                "dns": "off",
             } | {key.replace("_", "-"): value for key, value in settings.items()}
             arguments = [text for key, value in flags.items() for text in (f"--{key}", value)]
             self.nodes[name] = Node(name, http_port, raft, data, folder / f"{name}.log", arguments)
