@@ -119,15 +119,17 @@ class Answerer:
 
     def on_topics(self, topics: Sequence[Topic]) -> None:
         """Forget the plans that lean on what changed."""
+        if not self._leaning and not self._reverse.is_built:
+            return  # a node that nobody asks has nothing to do for each write
         if EVERYTHING in topics:
             self._forget_all()
             self._reverse.forget()
             return
         for topic in topics:
-            if topic in self._reverse.topics:
-                self._reverse.forget()
             for key in self._leaning.pop(topic, ()):
                 self._plans.pop(key, None)
+        if self._reverse.is_built and not self._reverse.topics.isdisjoint(topics):
+            self._reverse.forget()
 
     def _forget_all(self) -> None:
         self._plans.clear()

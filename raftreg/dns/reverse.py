@@ -16,10 +16,15 @@ class ReverseNames:
     """The name at each address: of the first node there, else of the first service with that address of its own."""
 
     def __init__(self, every_host: Callable[[], Hosts], datacenter: str) -> None:
-        self.topics: tuple[Topic, ...] = EveryHost().topics()
+        self.topics: frozenset[Topic] = frozenset(EveryHost().topics())
         self._every_host = every_host
         self._datacenter = datacenter
         self._names: dict[bytes, str] | None = None
+
+    @property
+    def is_built(self) -> bool:
+        """Whether there is anything to forget."""
+        return self._names is not None
 
     def forget(self) -> None:
         """A node or a service changed."""
