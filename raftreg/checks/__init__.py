@@ -6,8 +6,9 @@ What is guaranteed
     * A change of status is written at once, and only over the record that it was found out for: a result does not
       outlive a new definition, a move or a deregistration. A change of the output alone is not written (but for the
       first reason of a check that never passed); the node that probes shows it.
-    * A target that does not answer delays no check of another that does. Slow checks share half of the places; when
-      they are more than that, they are probed less often than asked for.
+    * A target that does not answer delays no check of another that does. Slow checks, and new ones, share half
+      of the places; when they are more than that, they are probed less often than asked for. (When more checks than
+      there are places turn silent at once, the others wait for them once.)
     * The loop is never blocked: names are looked up in threads, probes are started a few at a time.
     * What is kept of an answer is bounded (4 KiB), and so is what is read of it.
 What is not

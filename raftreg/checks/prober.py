@@ -69,7 +69,7 @@ class Watched:
         self.spreads = (
             False  # after a prompt first probe, the second finds a place of its own in the interval
         )
-        self.is_slow = False
+        self.is_slow = True  # until it answers quickly: targets that never do must not delay those that did
         self.wanted = True
         self.task: asyncio.Task[None] | None = None
 

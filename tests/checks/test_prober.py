@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from raftreg.checks import prober
 from raftreg.checks.dialing import NotProbed, ProbeFailed
 from raftreg.checks.kinds import Ask
 from raftreg.checks.outcome import Outcome
@@ -38,6 +39,7 @@ class Scene(Stage):
         self.asked: list[str] = []  # the options `HTTP` of what was probed, in order
         self.answers: dict[str, Outcome | Exception] = {}
         self.hold: asyncio.Event | None = None
+        self.held: set[str] = set()  # whom it holds; all, if none is named
         self.shown: dict[str, str] = {}
         self.prober = Prober(self.registry, self._note, self)
         self.closed = False
@@ -51,7 +53,7 @@ class Scene(Stage):
 
         async def ask() -> Outcome:
             self.asked.append(target)
-            if self.hold is not None:
+            if self.hold is not None and (not self.held or target in self.held):
                 await self.hold.wait()
             answer = self.answers.get(target, Outcome("passing", "well"))
             if isinstance(answer, Exception):
@@ -328,6 +330,27 @@ def test_a_probe_is_never_made_twice_at_once() -> None:
         scene.hold.set()
         await scene.settle()
         assert [[], ["a"], []] == [await scene.at(time) for time in (4.95, 6.3, 6.35)]
+
+    run(scenario)
+
+
+def test_targets_that_hang_delay_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many new checks get no answer, one that answered before is probed in its time; none is forgotten."""
+    monkeypatch.setattr(prober, "_slots_max", lambda: 4)
+
+    async def scenario(scene: Scene) -> None:
+        hanging = [f"h{number}" for number in range(6)]
+        await scene.web(http_check("a", 1.0))
+        await scene.at(1)
+        assert ["a"] == await scene.at(2)
+        scene.hold, scene.held = asyncio.Event(), set(hanging)
+        await scene.web(http_check("a", 1.0), *(http_check(name, 1.0) for name in hanging))
+        await scene.at(3)
+        assert ["h0", "h1", "a"] == await scene.at(4.2)
+        assert ["a"] == await scene.at(5.2)
+        scene.hold.set()
+        await scene.settle()
+        assert {"a", *hanging[2:]} == set(scene.asked)
 
     run(scenario)
 
