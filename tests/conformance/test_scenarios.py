@@ -16,7 +16,7 @@ def start(folder: Path, size: int) -> Cluster:
     """Some nodes that serve HTTP and DNS, not started yet."""
     cluster = Cluster(folder, size)
     for node, port in zip(cluster.nodes.values(), free_ports(size), strict=True):
-        node.arguments += ["--dns", f"127.0.0.1:{port}"]
+        node.arguments[node.arguments.index("--dns") + 1] = f"127.0.0.1:{port}"
     return cluster
 
 
