@@ -42,6 +42,9 @@ class Checks:
         self.committed: list[tuple[int, int, int]] = []  # (term of the commit, index, term of the entry)
         self.acked_index = 0  # newest user-visible index that any client was told of a write
         self.changes: list[Change] = []
+        self.held: set[str] = (
+            set()
+        )  # sessions that were told that they have the lock, and did not let go of it
         self._newest: dict[tuple[str, str], int] = {}
         self.committed_at_s = 0.0  # when a new entry was first applied somewhere
         self.elected_at_s = 0.0
@@ -50,7 +53,8 @@ class Checks:
 
     def violated(self, rule: str, text: str) -> None:
         """End the run, whatever the product makes of the exception; nothing, if this rule does not count here."""
-        if self.rules is None or rule in self.rules:
+        wanted = rule not in self.cluster.profile.without if self.rules is None else rule in self.rules
+        if wanted:
             violation = Violation(rule, text)
             self.cluster.loop.fail(violation)
             raise violation
@@ -120,6 +124,12 @@ class Checks:
             self.violated(
                 "indexes", f"{replica.host.name}: a snapshot took it from {before} to {replica.state.index}"
             )
+
+    def holds(self, session: str) -> None:
+        """A session was told that it has the lock."""
+        if self.held:
+            self.violated("mutual exclusion", f"{session} has the lock beside {', '.join(sorted(self.held))}")
+        self.held.add(session)
 
     def changed(self, replica: "WatchedReplica", topics: Sequence[Topic]) -> None:
         """For the checker of blocking queries: when a watched key changed on a node."""

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from raftreg.checkers.history import Operation, Sighting, Watch
+from raftreg.cluster_commands import RestoreBegin, RestoreChunk, RestoreCommit
 from raftreg.commands import Command, Deregister, KVDelete, KVSet, Register
 from raftreg.errors import NotApplied, OutcomeUnknown, Refused
 from raftreg.model import Check, Node, Service
@@ -43,6 +45,7 @@ class Client:
             (self._ledger, 6),
             (self._register, 2),
             (self._delete, 1),
+            (self._restore, cluster.profile.restores),
         ]
         self._kinds = [kind for kind, _ in kinds]
         self._weights = [weight for _, weight in kinds]
@@ -166,6 +169,16 @@ class Client:
                 text = f"{key} was there already when it was made, by its only write"
                 cluster.checks.violated("applied once", text)
             cluster.ledger[slot] = (key, True)
+
+    async def _restore(self, host: "Host", registry: Registry) -> None:
+        """Take an archive of a host, and a little later have all become it."""
+        dump, number = registry.state.freeze_archive()(), f"{self.number}-{self._count}"
+        self._count += 1
+        begin = RestoreBegin(number, registry.state.index)
+        commit = RestoreCommit(number, sha256(dump[1:]).hexdigest())
+        for step in (begin, RestoreChunk(number, 0, dump[1:]), commit):
+            if await self._change(host, registry, "restore", "archive", None, step) is None:
+                return
 
     async def _register(self, host: "Host", registry: Registry) -> None:
         """A registration or its end, through whatever host."""

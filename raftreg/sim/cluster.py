@@ -8,6 +8,7 @@ from raftreg.registry.answers import ReadMode
 from raftreg.sim.checks import Checks
 from raftreg.sim.clients import Client, Watcher
 from raftreg.sim.host import Host
+from raftreg.sim.lockers import Locker
 from raftreg.sim.loop import SimLoop
 from raftreg.sim.network import Network
 from raftreg.sim.profiles import Profile
@@ -49,6 +50,7 @@ class Cluster:
         for number, host in enumerate(self.hosts.values()):
             self.loop.at(0.001 + 0.02 * number, self.loop.world, host.start)
         self.clients = [Client(self, number) for number in range(self.profile.clients)]
+        self.lockers = [Locker(self, number) for number in range(self.profile.lockers)]
         self.watchers = [Watcher(self, number) for number in range(self.profile.watchers)]
 
     def monotonic(self) -> float:

@@ -17,6 +17,9 @@ class Profile:
     clients: int = 4
     think_s: float = 0.25
     watchers: int = 1
+    lockers: int = 0
+    restores: int = 0  # weight of restores from an archive among the calls of clients
+    without: frozenset[str] = frozenset()  # rules that do not count: a restore undoes what was acknowledged
     snapshot_entries: int = 60
     slow_syncs: float = 0.01
     drift: float = 0.03
@@ -81,6 +84,14 @@ _ALL = (
     Profile("single", hosts=1, faults={**POWER, "io-error": 1, "full": 1}, fault_rate=0.6, slow_syncs=0.1),
     Profile("bootstrap", faults={"kill": 4, "power": 4, "cut": 3, "reset": 3, "pause": 2}, fault_rate=3.0),
     Profile("wipe", faults={**CRASHES, "wipe": 2, "wipe-one": 20}, fault_rate=0.5),
+    Profile("locks", faults=EVERYTHING, fault_rate=0.8, clients=1, lockers=3),
+    Profile(
+        "restores",
+        faults=CRASHES,
+        fault_rate=0.3,
+        restores=2,
+        without=frozenset({"durability", "linearizability"}),
+    ),
     Profile("hung", faults={"hang-leader": 4, "hang": 1}, fault_rate=0.12, lasts_s=8.0),
     Profile(
         "votes",

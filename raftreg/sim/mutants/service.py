@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from raftreg.commands import decode_request, encode_batch, encode_request
+from raftreg.commands import KVLock, decode_request, encode_batch, encode_request
 from raftreg.consensus.engine import Engine
 from raftreg.consensus.node import RaftNode
 from raftreg.registry.reads import Reader
@@ -13,7 +13,9 @@ from raftreg.registry.replica import Replica
 from raftreg.registry.writes import Attempts
 from raftreg.sim.mutants.mutant import mutant
 from raftreg.sim.patches import Patches
-from raftreg.state import EVERYTHING, State, loading
+from raftreg.state import EVERYTHING, State, loading, restore
+from raftreg.state.changes import Changes
+from raftreg.state.kv import KVTable
 from raftreg.state.results import Results
 from raftreg.watch import Waiter, Watch
 
@@ -145,3 +147,20 @@ def _minimum_ignored(patches: Patches) -> None:
         return None
 
     patches.put(Reader, "_wait_for_index", at_once)
+
+
+@mutant("restore-without-bump", "restores")
+def _restore_without_bump(patches: Patches) -> None:
+    """A restored state has the indexes that it had when it was dumped."""
+    patches.put(restore, "Loader", lambda limits, lift: loading.Loader(limits))
+
+
+@mutant("lock-for-everybody", "locks")
+def _lock_for_everybody(patches: Patches) -> None:
+    """A lock that another session holds is given away."""
+    original = KVTable.lock
+
+    def lock(table: KVTable, changes: Changes, command: KVLock) -> bool:
+        return original(table, changes, command) or True
+
+    patches.put(KVTable, "lock", lock)
