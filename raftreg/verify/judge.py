@@ -26,7 +26,8 @@ def judge(run: Run, tell: Callable[[str], None]) -> list[Verdict]:
         )
         if isinstance(workload, Registers):
             verdicts.append(_monotonic(workload.sightings))
-    verdicts.append(convergence_verdict(run.record))
+    if len(run.nodes) > 1:
+        verdicts.append(convergence_verdict(run.record))
     verdicts.append(_recovery(run))
     if not run.options.urls:
         verdicts.append(_deaths(run))

@@ -79,7 +79,7 @@ class Services(Workload):
 
     def copies(self) -> list[str]:
         """The checks that change, and the services that were added to last."""
-        return [f"/v1/health/node/{node}" for node in self._nodes()[-COMPARED:]]
+        return [f"/v1/health/node/{node}?stale" for node in self._nodes()[-COMPARED:]]
 
     def _nodes(self) -> list[str]:
         """The nodes of the services, then that of the checks that change."""
