@@ -70,4 +70,6 @@ def show_verdict(finished: Finished) -> None:
     click.echo(f"again      {replay_command(run.options)}")
     if run.options.report is not None:
         click.echo(f"report     {run.options.report}")
+    if finished.kept is not None:
+        click.echo(f"kept       {finished.kept}")
     click.echo(f"\n{headline(run, verdicts)}.")

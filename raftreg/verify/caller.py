@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from raftreg.addresses import Address
 from raftreg.chance import Stream
-from raftreg.checkers.history import Operation, Sighting
+from raftreg.checkers.history import Operation
 from raftreg.clock import Clock
 from raftreg.verify.exchange import Answer, Connection, NotSent, Unanswered
 from raftreg.verify.record import Call, Record
@@ -37,10 +37,6 @@ class Reply:
         """The call as a part of a history."""
         end = None if self.ok is None else self.returned_s
         return Operation(self.client, kind, key, argument, result, self.invoked_s, end, self.ok)
-
-    def sighting(self, key: str, index: int, value: object) -> Sighting:
-        """An answered read as something that a node said."""
-        return Sighting(self.life, key, index, value, self.invoked_s, self.returned_s)
 
 
 @dataclass(slots=True)

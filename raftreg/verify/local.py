@@ -12,7 +12,6 @@ from pathlib import Path
 
 from raftreg.addresses import Address
 from raftreg.chance import Stream
-from raftreg.verify.options import CannotVerify
 from raftreg.verify.ports import free_ports
 from raftreg.verify.target import CUT, FILL, KILL, PAUSE, SLOW, STOP, CannotAct
 from raftreg.verify.wires import Pair, Wires
@@ -36,11 +35,6 @@ class Process:
         self.log = folder / f"{name}.log"
         self._arguments = ["--node", name, "--data-dir", str(self.data), "--http", str(http), *arguments]
         self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it was started, and not told to end since."""
-        return self._process is not None
 
     def start(self) -> None:
         """Start it, if it does not run; it is not ready yet when this returns."""
@@ -192,12 +186,6 @@ class LocalCluster:
     def deaths(self) -> list[str]:
         """See `Target`."""
         return [text for process in self._processes.values() if (text := process.death())]
-
-    def fail_if_dead(self) -> None:
-        """CannotVerify if a node ended by itself while the cluster was to start."""
-        dead = self.deaths()
-        if dead:
-            raise CannotVerify(f"{dead[0]} (logs are in {self._folder})")
 
     async def close(self) -> None:
         """End all processes, at once, and remove everything."""

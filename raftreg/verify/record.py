@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from raftreg.checkers.history import Operation, Sighting
+from raftreg.checkers.history import Sighting
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,3 @@ class Record:
     def count(self, workload: str | None = None) -> int:
         """Answered calls, of one workload or of all."""
         return sum(1 for call in self.calls if call.ok and workload in (None, call.workload))
-
-    def call_around(self, operation: Operation) -> FaultEvent | None:
-        """The fault under which a call began, if any."""
-        for fault in self.faults:
-            if fault.since_s <= operation.invoked_s <= (fault.until_s or self.ended_s):
-                return fault
-        return None

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from raftreg.chance import Chance
 from raftreg.clock import Clock, SystemClock
@@ -23,11 +24,12 @@ class Interrupted(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A run with its verdict."""
+    """A run with its verdict. `kept`: where data and logs of a cluster that was started here stay, if they do."""
 
     run: Run
     verdicts: Sequence[Verdict]
     staleness: Staleness | None
+    kept: Path | None = None
 
 
 def local_cluster(options: Options, clock: Clock) -> LocalCluster:
@@ -39,15 +41,19 @@ def local_cluster(options: Options, clock: Clock) -> LocalCluster:
 def verify(options: Options, target: Target | None, tell: Tell) -> Finished:
     """Do it. CannotVerify if there was nothing to verify, Interrupted when told to stop."""
     clock = SystemClock()
+    local = local_cluster(options, clock) if target is None else None
+    chosen = target or local
+    assert chosen is not None
     try:
-        run = asyncio.run(_until_told(options, target or local_cluster(options, clock), clock, tell))
+        run = asyncio.run(_until_told(options, chosen, clock, tell))
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise Interrupted from None
     try:
         verdicts = judge(run, lambda name: tell(Progress(f"judging {name}", calls=len(run.record.calls))))
     except KeyboardInterrupt:
         raise Interrupted from None
-    return Finished(run, verdicts, staleness(run))
+    kept = local.folder if local is not None and options.keep else None
+    return Finished(run, verdicts, staleness(run), kept)
 
 
 async def _until_told(options: Options, target: Target, clock: Clock, tell: Tell) -> Run:

@@ -105,6 +105,16 @@ def test_help_shows_every_workload_and_fault() -> None:
     assert "raftreg verify --http" in text
 
 
+def test_what_is_kept_is_named(tmp_path: Path) -> None:
+    """With --keep the data and logs of the nodes stay, and the last lines say where."""
+    process = start(tmp_path, "--seconds", "1", "--faults", "none", "--workloads", "set", "--keep", "--quiet")
+    told, said = process.communicate(timeout=PATIENCE_S)
+    assert ("", True) == (said, "All 5 checks passed." in told), told
+    (folder,) = tmp_path.iterdir()
+    assert f"kept       {folder}" in told
+    assert {"n1", "n2", "n3", "n1.log", "n2.log", "n3.log"} == {path.name for path in folder.iterdir()}
+
+
 def test_nodes_are_named_or_numbered() -> None:
     """Port 80 if none is given; names must differ."""
     parsed = parse_urls("http://10.0.0.1:8500,b=10.0.0.2:8501/,http://c.example")
