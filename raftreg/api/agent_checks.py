@@ -9,7 +9,7 @@ from raftreg.api.catalog import row_filter
 from raftreg.api.check_kinds import refuse_unprobed
 from raftreg.api.context import ApiContext
 from raftreg.api.decode import decode_body
-from raftreg.api.filter import FILTER_REFUSED, Filter
+from raftreg.api.filter import FILTER_REFUSED, Filter, FilterError, FilterSyntaxError
 from raftreg.api.http import Request, Response
 from raftreg.api.options import Options, parse_options, write
 from raftreg.api.render import empty_response, json_response
@@ -25,17 +25,24 @@ OUTPUT_MAX: Final = 4096  # bytes of an output that are kept
 async def get_checks(context: ApiContext, request: Request) -> Response:
     """GET /v1/agent/checks: checks by id, with their newest outputs."""
     options = parse_options(context, request)
-    wanted = _check_filter(context, options)
     rows = {check.id: agent_check_json(check) for check in local_checks(context)}
+    wanted = _check_filter(context, options, is_used=bool(rows))
     shown = {key: row for key, row in rows.items() if wanted is None or wanted.matches(row)}
     return json_response(shown, pretty=options.pretty)
 
 
-def _check_filter(context: ApiContext, options: Options) -> Filter | None:
-    """The filter; a wrong one is refused in Consul's words, which lack here what they begin with elsewhere."""
+def _check_filter(context: ApiContext, options: Options, *, is_used: bool) -> Filter | None:
+    """The filter. As in Consul, one that does not fit is refused only when there are rows that it does not fit.
+
+    What is said then lacks what it begins with elsewhere, and what is said of bad syntax does not.
+    """
     try:
         return row_filter(context, options, selectors.CHECK)
-    except Refused as error:
+    except FilterSyntaxError:
+        raise
+    except FilterError as error:
+        if not is_used:
+            return None
         raise Refused(error.status, error.text.removeprefix(FILTER_REFUSED)) from None
 
 

@@ -200,10 +200,10 @@ async def put_join(context: ApiContext, request: Request) -> Response:
 
 
 async def put_force_leave(context: ApiContext, request: Request) -> Response:
-    """PUT /v1/agent/force-leave/NODE: a lost member stays one; unknown names are fine, as in Consul's gossip pool."""
+    """PUT /v1/agent/force-leave/NODE: a lost member stays one; other names are nobody's."""
     if any(peer.name == request.rest for peer in context.registry.consensus.status().peers):
         raise Refused(501, "force-leave is not supported: the members of the cluster are named by --peers")
-    return empty_response()
+    raise Refused(500, f"agent: No node found with name '{request.rest}'")
 
 
 async def put_token(context: ApiContext, request: Request) -> Response:

@@ -284,7 +284,7 @@ def test_switches_without_a_meaning_here_say_so() -> None:
                 "/v1/agent/token/default",
             )
         }
-        assert [200, 501, 501, 200, 200, 501, 401] == list(statuses.values())
+        assert [200, 501, 501, 200, 500, 501, 401] == list(statuses.values())
 
     run(scenario)
 

@@ -234,3 +234,36 @@ def test_near_sorts_by_distance() -> None:
         assert ["a", "b", "c"] == [row["Node"]["Node"] for row in unknown]  # type: ignore[index]
 
     run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("expression", "status", "text"),
+    [
+        ("Node==", 500, "Failed to create boolean expression evaluator: "),
+        ("Bogus==1", 500, 'Selector "Bogus" is not valid'),
+        ("ServiceTags==1", 500, 'Invalid match operator "Equal" for selector "ServiceTags"'),
+    ],
+)
+def test_filter_of_local_checks(expression: str, status: int, text: str) -> None:
+    """What does not parse is always refused, what does not fit only when there is a check."""
+
+    async def scenario(node: Node) -> None:
+        reply = await node.get(f"/v1/agent/checks?filter={expression}")
+        assert (500 if "evaluator" in text else 200) == reply.status
+        await node.put("/v1/agent/check/register", {"Name": "c", "TTL": "10s"})
+        reply = await node.get(f"/v1/agent/checks?filter={expression}")
+        assert status == reply.status
+        assert reply.text.startswith(text)
+
+    run(scenario)
+
+
+def test_unknown_nodes_are_not_made_to_leave() -> None:
+    """A name that nobody has is told; a member stays."""
+
+    async def scenario(node: Node) -> None:
+        reply = await node.put("/v1/agent/force-leave/zz")
+        assert (500, "agent: No node found with name 'zz'") == (reply.status, reply.text)
+        assert 501 == (await node.put(f"/v1/agent/force-leave/{NODE}")).status
+
+    run(scenario)

@@ -15,7 +15,7 @@ Spec: https://developer.hashicorp.com/consul/api-docs/features/filtering; regula
 
 from raftreg.api.filter.compiler import Filter, compile_filter
 from raftreg.api.filter.schema import BOOL, INT, STRING, Kind, ListOf, MapOf, Struct
-from raftreg.api.filter.syntax import FILTER_REFUSED, FilterError
+from raftreg.api.filter.syntax import FILTER_REFUSED, FilterError, FilterSyntaxError
 
 __all__ = [
     "BOOL",
@@ -24,6 +24,7 @@ __all__ = [
     "STRING",
     "Filter",
     "FilterError",
+    "FilterSyntaxError",
     "Kind",
     "ListOf",
     "MapOf",

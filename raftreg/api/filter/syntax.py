@@ -68,6 +68,10 @@ class FilterError(Refused):
         super().__init__(500, FILTER_REFUSED + why)
 
 
+class FilterSyntaxError(FilterError):
+    """The expression does not parse."""
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """One comparison. `value` is the raw text to compare with, None for the tests of emptiness."""
@@ -119,12 +123,12 @@ class _Parser:
         self.text = text
         self.at = 0
 
-    def error(self, at: int | None = None, why: str = "no match found") -> FilterError:
+    def error(self, at: int | None = None, why: str = "no match found") -> FilterSyntaxError:
         """The error for what stands at `at`: line, column and offset as the field's parser counts them."""
         offset = self.at if at is None else at
         line = self.text.count("\n", 0, offset) + 1
         column = offset - (self.text.rfind("\n", 0, offset) + 1) + 1
-        return FilterError(f"{line}:{column} ({offset}): {why}")
+        return FilterSyntaxError(f"{line}:{column} ({offset}): {why}")
 
     def take(self, pattern: re.Pattern[str]) -> str | None:
         """What `pattern` matches here, and step over it; None if it does not match."""
