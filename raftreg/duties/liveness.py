@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from raftreg.commands import CheckUpdate, Rehome
-from raftreg.model import SERF_HEALTH
+from raftreg.model import HTTP_META, SERF_HEALTH, SERVER_SERVICE
 from raftreg.registry import PeerStatus, Registry
 from raftreg.state import Topic
-from raftreg.state.queries import CheckById, NodeServices
+from raftreg.state.queries import CheckById, NodeServices, ServiceNodes
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +49,23 @@ class LivenessDuty:
         for peer in heard:
             self._rehomed.pop(peer.name, None)
             await self._tell(peer.name, "passing", ALIVE)
-        for peer in lost:
+        for name in [*(peer.name for peer in lost), *self._strangers(status.peers)]:
             # What moves goes first, so that it is not critical for a moment together with the node that it leaves.
-            await self._rehome(peer.name, [other.name for other in heard])
-            await self._tell(peer.name, "critical", LOST)
+            await self._rehome(name, [other.name for other in heard])
+            await self._tell(name, "critical", LOST)
         return _LOOK_S
+
+    def _strangers(self, members: Sequence[PeerStatus]) -> list[str]:
+        """Nodes that registered themselves in another cluster, whose archive was restored in this one."""
+        names = {peer.name.lower() for peer in members}
+        rows = self._registry.local(ServiceNodes(SERVER_SERVICE)).value
+        return [
+            node.name
+            for node, service in rows
+            if node.name.lower() not in names
+            and service.id == SERVER_SERVICE
+            and HTTP_META in (service.meta or {})
+        ]
 
     def _is_heard(self, peer: PeerStatus) -> bool:
         if peer.name == self._registry.node_name:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from raftreg.duties.duties import Worker
 from raftreg.duties.liveness import ALIVE, LOST, LivenessDuty
 from raftreg.duties.own_node import OwnNodeDuty
 from raftreg.errors import NoLeader
-from raftreg.model import SERF_HEALTH, Check, Service
+from raftreg.model import HTTP_META, SERF_HEALTH, SERVER_SERVICE, Check, Service
 from raftreg.registry import ReadOptions
 from raftreg.state import Topic
 from raftreg.state.queries import NodeServices, ServiceNodes
@@ -127,6 +128,28 @@ def test_services_with_an_address_of_their_own_move_to_the_emptiest_node() -> No
         index = scene.registry.state.index
         await scene.at(6)
         assert index == scene.registry.state.index
+
+    run(scenario)
+
+
+def test_nodes_of_another_cluster_are_lost() -> None:
+    """What the archive of another cluster brought along is alive nowhere: what can move moves, the rest is critical."""
+
+    async def scenario(scene: Scene) -> None:
+        scene.hear(n2=0.0, n3=0.0)
+        server = Service("old", SERVER_SERVICE, SERVER_SERVICE, meta={HTTP_META: "10.0.0.8:8500"})
+        serf = Check("old", SERF_HEALTH, "Serf Health Status", status="passing", output=ALIVE)
+        await scene.register("old", serf, service=server)
+        await scene.register("old", service=Service("old", "web", "web", address="10.1.1.1"))
+        mine = Service("ext", SERVER_SERVICE, SERVER_SERVICE)
+        await scene.register("ext", replace(serf, node="ext"), service=mine)
+        await scene.at(0)
+        assert ("critical", "passing") == (
+            scene.check("old", SERF_HEALTH).status,
+            scene.check("ext", SERF_HEALTH).status,
+        )
+        assert "old" not in scene.places("web")
+        assert 1 == len(scene.places("web"))
 
     run(scenario)
 
