@@ -25,6 +25,7 @@ MAGIC: Final = b"raftreg state\0"
 _VERSION: Final = 1
 _LEVEL: Final = 1
 _PIECE: Final = 1024 * 1024
+_GZIP_HEAD: Final = 10  # bytes
 _META, _STATE, _SUMS = "meta.json", "state.bin", "SHA256SUMS"
 
 
@@ -111,6 +112,9 @@ def _decompress(data: bytes) -> bytes:
         if not pieces:
             raise Refused(500, "failed to decompress snapshot: unexpected EOF") from None
         raise _unreadable("failed to read or write snapshot data: unexpected EOF") from None
+    except gzip.BadGzipFile:
+        why = "unexpected EOF" if len(data) < _GZIP_HEAD else "gzip: invalid header"
+        raise Refused(500, f"failed to decompress snapshot: {why}") from None
     except (OSError, zlib.error) as error:
         raise Refused(500, f"failed to decompress snapshot: {error}") from None
     return b"".join(pieces)

@@ -65,17 +65,17 @@ async def delete_raft_peer(context: ApiContext, request: Request) -> Response:
     """DELETE /v1/operator/raft/peer: refused, for members and for others alike."""
     options = parse_options(context, request)
     peer_id, address = request.query.get("id"), request.query.get("address")
-    if not peer_id and not address:
+    if "id" not in request.query and "address" not in request.query:
         text = "Must specify either ?id with the server's ID or ?address with IP:port of peer to remove"
         raise Refused(400, f"Bad request: {text}")
-    if peer_id and address:
+    if "id" in request.query and "address" in request.query:
         raise Refused(400, "Bad request: Must specify only one of ?id or ?address")
     await read(context, options, AutopilotConfig())
     ids = node_ids(context)
     peers = context.registry.consensus.status().peers
     if any(peer_id in (peer.id, ids.get(peer.name.lower())) or address == peer.address for peer in peers):
         raise Refused(501, _NO_REMOVAL)
-    named = f'id "{peer_id}"' if peer_id else f'address "{address}"'
+    named = f'id "{peer_id}"' if "id" in request.query else f'address "{address}"'
     raise Refused(500, f"{named} was not found in the Raft configuration")
 
 

@@ -94,7 +94,8 @@ def test_each_mistake_is_named() -> None:
     contents = files()
     integrity = "failed to read snapshot file: failed checking integrity of snapshot:"
     assert "failed to decompress snapshot: EOF" == refusal(b"")
-    assert refusal(b"nope").startswith("failed to decompress snapshot:")
+    assert "failed to decompress snapshot: unexpected EOF" == refusal(b"nope")
+    assert "failed to decompress snapshot: gzip: invalid header" == refusal(b"something longer")
     changed = contents | {"state.bin": contents["state.bin"] + b"x"}
     assert f'{integrity} hash check failed for "state.bin"' == refusal(packed(changed))
     without = {name: content for name, content in contents.items() if name != "SHA256SUMS"}

@@ -49,6 +49,7 @@ def test_raft_configuration_names_the_members() -> None:
         ),
         ("?id=a&address=b", 400, "Bad request: Must specify only one of ?id or ?address"),
         ("?id=a", 500, 'id "a" was not found in the Raft configuration'),
+        ("?id=", 500, 'id "" was not found in the Raft configuration'),
         ("?address=1.2.3.4:1", 500, 'address "1.2.3.4:1" was not found in the Raft configuration'),
         ("?address=127.0.0.1:8300&dc=x", 500, "No path to datacenter"),
         (f"?id={NODE_ID}", 501, "removing a member is not supported"),
