@@ -8,7 +8,7 @@ from raftreg.state.changes import CHECKS, NODES, SERVICES, Changes, fold
 from raftreg.state.tombstones import Tombstones, as_name
 
 NODE_LEVEL = ""  # the service id of checks that belong to no service
-Places = tuple[str, ...]  # folded names of nodes
+Places = set[str]  # folded names of nodes: sorted where they are looked up, so that thousands may share an id
 
 
 @dataclass(slots=True)
@@ -71,11 +71,11 @@ class Catalog:
 
     def hosts_with_service(self, service_id: str) -> list[Host]:
         """The nodes that have a service of that id, ordered by name."""
-        return [self.hosts[name] for name in self._service_places.get(service_id, ())]
+        return [self.hosts[name] for name in sorted(self._service_places.get(service_id, ()))]
 
     def hosts_with_check(self, check_id: str) -> list[Host]:
         """The nodes that have a check of that id, ordered by name."""
-        return [self.hosts[name] for name in self._check_places.get(check_id, ())]
+        return [self.hosts[name] for name in sorted(self._check_places.get(check_id, ()))]
 
     def node_index(self, node_name: str) -> int:
         """The number of the last change of anything on the node; if it is gone, at least when it went."""
@@ -131,9 +131,7 @@ class Catalog:
         name = fold(service.name)
         old = host.services.get(service.id)
         if old is None:
-            self._service_places[service.id] = _with(
-                self._service_places.get(service.id, ()), fold(service.node)
-            )
+            self._service_places.setdefault(service.id, set()).add(fold(service.node))
         elif fold(old.name) != name:
             self._drop_instance(changes, old)
         host.services[service.id] = service
@@ -158,7 +156,7 @@ class Catalog:
         """Add a check, or replace its record. Its service, if it names one, is there."""
         old = host.checks.get(check.id)
         if old is None:
-            self._check_places[check.id] = _with(self._check_places.get(check.id, ()), fold(check.node))
+            self._check_places.setdefault(check.id, set()).add(fold(check.node))
         elif old.service_id != check.service_id:
             self._touch_check(changes, host, old)
             _discard(host.check_ids, old)
@@ -241,7 +239,7 @@ class Catalog:
             raise ValueError("a service names a node that is not there")
         self.hosts[place].services[service.id] = service
         self._instances.setdefault(fold(service.name), set()).add((place, service.id))
-        self._service_places[service.id] = _with(self._service_places.get(service.id, ()), place)
+        self._service_places.setdefault(service.id, set()).add(place)
 
     def _restore_check(self, check: Check) -> None:
         place = fold(check.node)
@@ -250,7 +248,7 @@ class Catalog:
             raise ValueError("a check names a node or service that is not there")
         host.checks[check.id] = check
         host.check_ids.setdefault(check.service_id, set()).add(check.id)
-        self._check_places[check.id] = _with(self._check_places.get(check.id, ()), place)
+        self._check_places.setdefault(check.id, set()).add(place)
 
     def check_indexes(self) -> None:
         """Raise ValueError unless exactly the nodes and services that are there have an index."""
@@ -261,16 +259,11 @@ class Catalog:
             raise ValueError("the indexes are not those of the nodes and services")
 
 
-def _with(places: Places, place: str) -> Places:
-    return tuple(sorted({*places, place}))
-
-
 def _take(places_of: dict[str, Places], key: str, place: str) -> None:
     """Take one node out of the places of an id."""
-    rest = tuple(other for other in places_of[key] if other != place)
-    if rest:
-        places_of[key] = rest
-    else:
+    places = places_of[key]
+    places.discard(place)
+    if not places:
         del places_of[key]
 
 
