@@ -12,8 +12,8 @@ from raftreg.duties.heartbeats import Heartbeat, no_ttl
 from raftreg.duties.reaping import Reaping
 from raftreg.duties.seen import ChecksSeen
 from raftreg.duties.ttl import TTLChecks
-from raftreg.errors import RaftregError, Refused
-from raftreg.registry import ReadOptions, Registry
+from raftreg.errors import NotLeader, RaftregError, Refused
+from raftreg.registry import Registry
 from raftreg.state import Topic
 from raftreg.state.queries import CheckById, NodeChecks, NodeServices
 
@@ -53,9 +53,10 @@ class CheckDuty:
         """A heartbeat that some node took: put the deadline off; the log is for what changes the status."""
         heartbeat = Heartbeat.parse(payload)
         query = CheckById(heartbeat.node, heartbeat.check_id)
-        check = self._registry.local(query).value
-        if check is None:  # a new leader may not have applied yet what that node saw
-            check = (await self._registry.read(query, ReadOptions())).value
+        # A leader that does not know yet that it was deposed must not take what its successor will not know of.
+        check = (await self._registry.read(query)).value
+        if self._registry.consensus.status().role != "leader":
+            raise NotLeader("this node does not lead any more")
         if check is None or check.probe is None or check.probe.kind != "ttl":
             raise no_ttl(heartbeat.check_id)
         update: CheckUpdate | None
@@ -134,7 +135,7 @@ class CheckDuty:
     async def _carry_out(self, command: Command, again: Callable[[], None]) -> None:
         """Write a command; see to it that it is looked at again if it may not have happened, or came too late."""
         try:
-            written = await self._registry.write(command)
+            written = await self._registry.write(command, as_leader=True)
         except RaftregError as error:
             level = logging.WARNING if isinstance(error, Refused) else logging.DEBUG
             log.log(level, "%s is to be tried again: %s", type(command).__name__, error)

@@ -81,7 +81,9 @@ class LivenessDuty:
         if check is None or (check.status, check.output) == (status, output):
             return
         log.log(logging.INFO if status == "passing" else logging.WARNING, "node %s: %s", node, output)
-        await self._registry.write(CheckUpdate(node, SERF_HEALTH, status, output, check.modify_index))
+        await self._registry.write(
+            CheckUpdate(node, SERF_HEALTH, status, output, check.modify_index), as_leader=True
+        )
 
     async def _rehome(self, node: str, living: Sequence[str]) -> None:
         """Move what has an address of its own to the living node with the fewest services."""
@@ -91,7 +93,7 @@ class LivenessDuty:
         found = self._registry.local(NodeServices(node)).value
         if found is not None and any(service.address for service in found[1]):
             target = min(living, key=lambda name: (self._services_on(name), name))
-            moved = await self._registry.write(Rehome(node, target))
+            moved = await self._registry.write(Rehome(node, target), as_leader=True)
             log.info("moved %s services that are not on lost node %s to %s", moved.value, node, target)
         self._rehomed[node] = self._registry.local(CheckById(node, SERF_HEALTH)).index
 

@@ -36,5 +36,5 @@ class RestoreDuty:
             self._seen, self._since = progress, now
         elif progress is not None and now - self._since >= ABANDONED_AFTER_S:
             log.warning("a restore was never finished: dropping its %d parts", progress[1])
-            await self._registry.write(RestoreAbandon(progress[0]))
+            await self._registry.write(RestoreAbandon(progress[0]), as_leader=True)
         return _LOOK_S

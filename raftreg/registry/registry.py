@@ -51,13 +51,18 @@ class Registry:
         self._reader = Reader(consensus, replica, self._changes, clock, read_timeout_s)
         consensus.serve_calls(self._serve)
 
-    async def write(self, command: Command, *, request_id: bytes | None = None) -> Ok:
+    async def write(
+        self, command: Command, *, request_id: bytes | None = None, as_leader: bool = False
+    ) -> Ok:
         """Replicate a command; return its result once a majority has it on disk and this node applied it.
 
         A request id that was used before (65,536 are remembered) gives the first result and changes nothing.
         Raises Refused (recorded, or the command cannot be encoded or is too large), Overloaded or NoLeader (nothing
         happened), and OutcomeUnknown (it may have happened, or may still). Cancelling the caller does not take the
         write back.
+
+        With `as_leader` it is tried once and by this node only: NotLeader if it does not lead. So what a leader decided
+        from what it alone knows is never carried out by its successor, who may know better.
         """
         identity = request_id if request_id is not None else self.clock.token(_REQUEST_ID_BYTES)
         try:
@@ -67,7 +72,7 @@ class Registry:
         if len(data) > COMMAND_BYTES_MAX:
             text = f"Request too large: {len(data)} bytes in the log, max size: {COMMAND_BYTES_MAX} bytes"
             raise Refused(413, text)
-        result = await self._writer.submit(data)
+        result = await self._writer.submit(data, once=as_leader)
         if isinstance(result, Failed):
             raise Refused(result.status, result.text)
         return result

@@ -31,13 +31,13 @@ Outcome = tuple[int, Result]  # the raft index of the entry, what the state mach
 
 
 class PendingWrite:
-    """One encoded request on its way. `forwarded`: it came from another node, which does the trying again."""
+    """One encoded request on its way. `once`: tried here, as the leader, and not again; its sender sees to that."""
 
-    __slots__ = ("data", "forwarded", "future")
+    __slots__ = ("data", "future", "once")
 
-    def __init__(self, data: bytes, forwarded: bool, future: asyncio.Future[Outcome]) -> None:
+    def __init__(self, data: bytes, once: bool, future: asyncio.Future[Outcome]) -> None:
         self.data = data
-        self.forwarded = forwarded
+        self.once = once
         self.future = future
 
     def fail(self, error: BaseException) -> None:
@@ -59,10 +59,10 @@ class Writer:
         self._bytes_in_flight = 0
         self._abandoned = False
 
-    async def submit(self, data: bytes) -> Result:
+    async def submit(self, data: bytes, *, once: bool = False) -> Result:
         """The result of one encoded request, once this node applied it. Raises as `Registry.write` does."""
         self._admit(1, len(data))
-        return (await self._enqueue(data, forwarded=False))[1]
+        return (await self._enqueue(data, once=once))[1]
 
     async def serve(self, batch: bytes) -> bytes:
         """On the leader: do the batch of another node; the answer is for `_forward` there.
@@ -74,7 +74,7 @@ class Writer:
         except ValueError as error:
             raise Refused(500, f"a forwarded batch cannot be read: {error}") from None
         self._admit(len(requests), sum(map(len, requests)))
-        futures = [self._enqueue(data, forwarded=True) for data in requests]
+        futures = [self._enqueue(data, once=True) for data in requests]
         try:
             await asyncio.wait(futures)
         finally:
@@ -120,9 +120,9 @@ class Writer:
             held = f"{self._commands_in_flight} commands with {self._bytes_in_flight} bytes"
             raise Overloaded(f"too many writes are in flight on this node: {held}")
 
-    def _enqueue(self, data: bytes, *, forwarded: bool) -> asyncio.Future[Outcome]:
+    def _enqueue(self, data: bytes, *, once: bool) -> asyncio.Future[Outcome]:
         loop = asyncio.get_running_loop()
-        write = PendingWrite(data, forwarded, loop.create_future())
+        write = PendingWrite(data, once, loop.create_future())
         if not self._queue:
             loop.call_soon(self._flush)
         self._queue.append(write)
@@ -176,12 +176,12 @@ class Writer:
             attempts.succeed(index, cast("list[Result]", results))
         except NotLeader as error:
             attempts.pending = False
-            attempts.fail_forwarded(error)
+            attempts.fail_once(error)
             if attempts.open:
                 await self._attempt_at_leader(attempts)
         except OutcomeUnknown as error:
             attempts.maybe_applied = True
-            attempts.fail_forwarded(error)
+            attempts.fail_once(error)
         except Overloaded as error:
             attempts.refuse(error)
 
@@ -235,19 +235,19 @@ class Attempts:
             write.fail(error)
         self.open = []
 
-    def fail_forwarded(self, error: RaftregError) -> None:
-        """The writes of other nodes are not tried again here."""
+    def fail_once(self, error: RaftregError) -> None:
+        """Those that are tried once have their outcome."""
         for write in self.open:
-            if write.forwarded:
+            if write.once:
                 write.fail(error)
-        self.open = [write for write in self.open if not write.forwarded]
+        self.open = [write for write in self.open if not write.once]
 
     def refuse(self, error: Overloaded) -> None:
         """Nothing was taken this time. That is the outcome, unless an earlier attempt may have been."""
         if not self.maybe_applied:
             self.fail(error)
         else:
-            self.fail_forwarded(error)
+            self.fail_once(error)
 
     def give_up(self, timeout_s: float) -> None:
         """The time is over."""

@@ -9,7 +9,7 @@ from raftreg.commands import CheckUpdate, Deregister
 from raftreg.duties.checks import CheckDuty
 from raftreg.duties.heartbeats import Heartbeat
 from raftreg.duties.ttl import OUTPUT_SYNC_S
-from raftreg.errors import Refused
+from raftreg.errors import NotLeader, Refused
 from raftreg.model import Service
 from raftreg.state.queries import NodeServices
 from tests.duties.in_memory import Stage, alias_check, ttl_check
@@ -262,7 +262,7 @@ def test_failed_expiry_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
         await scene.at(0)
         write = scene.registry.write
 
-        async def refuse(command: object) -> object:
+        async def refuse(command: object, *, as_leader: bool) -> object:
             raise Refused(500, "not now")
 
         monkeypatch.setattr(scene.registry, "write", refuse)
@@ -313,6 +313,19 @@ def test_reaping_spares_a_service_that_recovered_meanwhile() -> None:
         found = scene.registry.local(NodeServices("n1")).value
         assert found is not None
         assert () == found[1]
+
+    run(scenario)
+
+
+def test_heartbeat_is_not_taken_by_a_leader_that_was_deposed() -> None:
+    """Its successor would not know of it, so the sender must try there."""
+
+    async def scenario(scene: Scene) -> None:
+        await scene.register("n1", ttl_check("c", 10))
+        await scene.at(0)
+        scene.consensus.role = "follower"
+        with pytest.raises(NotLeader):
+            await scene.beat("c", "passing")
 
     run(scenario)
 

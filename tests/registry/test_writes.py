@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from raftreg.commands import Deregister, KVDelete, KVSet, Register, decode_batch
-from raftreg.errors import NoLeader, OutcomeUnknown, Overloaded, Refused
+from raftreg.errors import NoLeader, NotLeader, OutcomeUnknown, Overloaded, Refused
 from raftreg.registry import Registry
 from raftreg.registry.registry import COMMAND_BYTES_MAX
 from raftreg.registry.writes import BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, IN_FLIGHT_COMMANDS_MAX
@@ -120,6 +120,25 @@ def test_write_waits_for_a_leader() -> None:
         await asyncio.sleep(0)
         cluster.elect("b")
         assert await writing is True
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("fault", ["", "dropped"])
+def test_what_a_leader_decided_is_not_carried_out_by_its_successor(fault: str) -> None:
+    """A write as the leader goes to no other node: not when another leads, nor after leadership was lost under it."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        cluster.registry("b")
+        registry = cluster.registry("a")
+        cluster.faults.append(fault)
+        if not fault:
+            cluster.elect("b")
+        with pytest.raises(OutcomeUnknown if fault else NotLeader):
+            await registry.write(KVSet("k", b"v"), as_leader=True)
+        cluster.elect("b")
+        await asyncio.sleep(0)
+        assert sizes(cluster) == []
 
     run(scenario)
 
