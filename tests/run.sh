@@ -3,11 +3,19 @@
 #
 #   ./tests/run.sh                       all of it
 #   ./tests/run.sh tests/state -k kv     the checks, and only these tests
+#   ./tests/run.sh --clients             fetch real clients of Consul and run the tests that drive them
 #
 # Needs Python 3.11 or newer (PYTHON=... chooses one) and makes its own virtual environment in .venv-test.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 exec </dev/null
+
+if [[ ${1:-} == --clients ]]; then
+    shift
+    ./tests/clients/install.sh
+    export RAFTREG_CLIENTS=all
+    set -- tests/clients "$@"
+fi
 
 source cluster/venv.sh
 make_venv .venv-test dev

@@ -56,7 +56,7 @@ async def get_self(context: ApiContext, request: Request) -> Response:
 
 
 async def get_members(context: ApiContext, request: Request) -> Response:
-    """GET /v1/agent/members: the nodes of the cluster. There is no WAN pool, so `?wan` gives the same."""
+    """GET /v1/agent/members: the nodes of the cluster; with `?wan` the same, named as in Consul's WAN pool."""
     options = parse_options(context, request)
     if request.query.get("segment") not in ("", "_all"):
         raise Refused(500, "Network segments are not supported in this version of Consul")
@@ -70,6 +70,8 @@ async def get_members(context: ApiContext, request: Request) -> Response:
         member = _member(context, peer, node.id if node is not None else "")
         if node is not None:
             member["Addr"] = node.address
+        if "wan" in request.query:
+            member["Name"] = f"{peer.name}.{context.datacenter}"
         member["Status"] = _FAILED if failed else _ALIVE
         members.append(member)
     return json_response(members, pretty=options.pretty)

@@ -9,7 +9,7 @@ from raftreg.api.http import Request, Response
 from raftreg.api.options import Options, check_datacenter, parse_options, read, read_cached, write
 from raftreg.api.prepared_bodies import query_body, query_of
 from raftreg.api.render import JSON_TYPE, answer_response, index_headers, json_bytes, written_response
-from raftreg.api.shapes import Json, health_json, prepared_query_json
+from raftreg.api.shapes import Json, check_json, health_json, node_json, prepared_query_json, service_json
 from raftreg.commands import Ok
 from raftreg.errors import Refused
 from raftreg.model import PreparedQuery
@@ -84,7 +84,7 @@ async def execute(context: ApiContext, request: Request) -> Response:
     found = instances.nearest_first(found, request.query.get("near") or service.near, context.node_name)
     body = {
         "Service": service.service,
-        "Nodes": [health_json(*instance, context.datacenter) for instance in found[: limit or None]],
+        "Nodes": [_instance_json(context, instance) for instance in found[: limit or None]],
         "DNS": {"TTL": query.dns_ttl},
         "Datacenter": context.datacenter,
         "Failovers": 0,
@@ -115,6 +115,21 @@ def _filled_in(query: PreparedQuery | None, id_or_name: str) -> PreparedQuery:
     if query.template.type and query.id == id_or_name.lower():
         raise Refused(500, "prepared query templates can only be resolved up by name, not by ID")
     return templates.render(query, id_or_name)
+
+
+def _instance_json(context: ApiContext, instance: instances.Instance) -> Json:
+    """As in health/service, but tags that were never given are null here."""
+    node, service, checks = instance
+    if service.tags is not None:
+        return health_json(node, service, checks, context.datacenter)
+    return {
+        "Node": node_json(node, context.datacenter),
+        "Service": service_json(service) | {"Tags": None},
+        "Checks": [
+            check_json(check) | ({"ServiceTags": None} if check.service_tags is None else {})
+            for check in checks
+        ],
+    }
 
 
 def _response(options: Options, answer: Answer[Any], body: object) -> Response:

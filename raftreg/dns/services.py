@@ -22,8 +22,21 @@ def instances_plan(tiers: Sequence[Sequence[Instance]], within: Within, ttl: int
         return within.absent()
     if within.type != wire.SRV:
         return _addresses(tiers, within, ttl, follow)
-    groups = tuple(tuple(_present(_srv(one, within, ttl, follow) for one in tier)) for tier in tiers)
+    seen: set[tuple[str, str, int]] = set()
+    groups = tuple(
+        tuple(_present(_srv(one, within, ttl, follow) for one in _new(tier, seen))) for tier in tiers
+    )
     return within.found(groups)
+
+
+def _new(tier: Sequence[Instance], seen: set[tuple[str, str, int]]) -> Iterable[Instance]:
+    """The instances at places not seen before: two of one address and port are one to whoever connects."""
+    for instance in tier:
+        node, service, _ = instance
+        place = node.name, service.address, service.port
+        if place not in seen:
+            seen.add(place)
+            yield instance
 
 
 def alias_plan(host: str, within: Within, ttl: int, follow: Follow) -> Plan | None:

@@ -120,7 +120,7 @@ class _Recording(Replay):
             return self._general_text(value, name)
         if name in _INDEXES and value:
             return self._index(value)
-        return {"$int": True} if name in ("serial", "Index", "LTime") else value
+        return {"$int": True} if name in ("serial", "Index", "LTime", "LastContact") else value
 
     def _general_text(self, value: str, name: str) -> Any:
         general = self._variables(value)
