@@ -8,7 +8,6 @@ mend ends with one line and exit code 1. When going on could break a promise, th
 """
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -33,6 +32,7 @@ from raftreg.consensus.local import LocalConsensus
 from raftreg.dns import DnsService
 from raftreg.duties import Duties
 from raftreg.errors import StartRefused
+from raftreg.garbage import FullCollections
 from raftreg.metrics import Metrics
 from raftreg.ports import check_free, refusal
 from raftreg.registry import Registry, Replica
@@ -91,11 +91,14 @@ async def _serve(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with Server(config, SystemClock(), end_process):
-        # What was made so far stays for good; the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
+    clock = SystemClock()
+    server = Server(config, clock, end_process)
+    collections = FullCollections(server.leads, clock.now)
+    async with server:
+        collections.settle()
+        collecting = asyncio.create_task(collections.run())
         await stop.wait()
+        collecting.cancel()
         log.info("stopping")
         loop.call_later(STOP_S_MAX, _give_up_stopping)
     log.info("stopped")
@@ -115,6 +118,7 @@ class Server:
         self._clock = clock
         self._on_fatal = on_fatal
         self._stack = AsyncExitStack()
+        self._consensus: Consensus | None = None
         self.http_port = 0
         self.dns_port = 0  # 0 also while DNS is not served
 
@@ -127,6 +131,10 @@ class Server:
             raise
         return self
 
+    def leads(self) -> bool:
+        """Whether this node leads the cluster now."""
+        return self._consensus is not None and self._consensus.status().role == "leader"
+
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
@@ -138,7 +146,7 @@ class Server:
         metrics = Metrics()
 
         replica = Replica(State())
-        consensus = _make_consensus(config, replica, clock, self._on_fatal)
+        consensus = self._consensus = _make_consensus(config, replica, clock, self._on_fatal)
         registry = Registry(
             consensus,
             replica,

@@ -40,6 +40,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "config",
             "dns_options",
             "durations",
+            "garbage",
             "errors",
             "logs",
             "metrics",
