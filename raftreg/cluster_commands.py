@@ -7,7 +7,20 @@ See `raftreg.commands`, which puts them beside the others. A restore comes as on
 from dataclasses import dataclass
 from typing import Any
 
-from raftreg.codec import Shape, flag, free, integer, many, mapping, optional, raw, seconds, text, unsigned
+from raftreg.codec import (
+    Shape,
+    flag,
+    free,
+    integer,
+    many,
+    mapping,
+    optional,
+    raw,
+    risen,
+    seconds,
+    text,
+    unsigned,
+)
 from raftreg.model import Autopilot, ConfigEntry, Coordinate, Event
 
 
@@ -125,7 +138,7 @@ CLUSTER_SHAPES: tuple[Shape[Any], ...] = (
     Shape(ConfigDelete, kind=text, name=text),
     Shape(CoordinatesUpdate, coordinates=many(_COORDINATE.record)),
     Shape(AutopilotSet, autopilot=_AUTOPILOT.record, cas=optional(unsigned)),
-    Shape(RestoreBegin, id=text, index=unsigned),
+    Shape(RestoreBegin, id=text, index=risen),
     Shape(RestoreChunk, id=text, number=unsigned, data=raw),
     Shape(RestoreCommit, id=text, digest=text),
     Shape(RestoreAbandon, id=text),

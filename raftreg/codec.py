@@ -19,6 +19,7 @@ VERSION = 1
 DEPTH_MAX = 64  # of what clients nest in free-form fields; far below msgpack's and Python's own limits
 _VERSION_BYTE = bytes((VERSION,))
 _UNSIGNED_MAX = 2**64 - 1
+_RISEN_MAX = 2**62
 
 T = TypeVar("T")
 Field = Callable[
@@ -159,6 +160,14 @@ def unsigned(value: object) -> int:
     if type(value) is not int or value < 0 or value > _UNSIGNED_MAX:
         raise ValueError("not an unsigned 64 bit number")
     return value
+
+
+def risen(value: object) -> int:
+    """An unsigned number that is to rise further, and must not leave 64 bits with that."""
+    number = unsigned(value)
+    if number > _RISEN_MAX:
+        raise ValueError("too large a number to count on from")
+    return number
 
 
 def seconds(value: object) -> float:

@@ -63,7 +63,8 @@ class KVTable:
             self.order.add(name)
             self.gone.forget(name)
             old = KVEntry(command.key, b"", 0, 0, None, changes.index, changes.index)
-        entry = replace(old, value=command.value, flags=command.flags, lock_index=old.lock_index + 1)
+        count = (old.lock_index + 1) % 2**64  # An archive may have said any number that 64 bits hold.
+        entry = replace(old, value=command.value, flags=command.flags, lock_index=count)
         self._replace(changes, name, replace(entry, session=command.session))
         return True
 

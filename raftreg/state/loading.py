@@ -27,6 +27,7 @@ from raftreg.model import (
 )
 from raftreg.state.autopilot import AutopilotTable
 from raftreg.state.catalog import Catalog, Counters
+from raftreg.state.changes import fold
 from raftreg.state.config_entries import ConfigEntries
 from raftreg.state.coordinates import Coordinates
 from raftreg.state.events import Events
@@ -45,6 +46,8 @@ Parse = Callable[[Rows], Iterable[Any]]
 _COUNTERS = 17
 _COUNTERS_MIN = 9
 _EVENTS_FIRED = 9  # a count, where the others are indexes
+# Numbers of sections.
+_ENTRIES, _NODES, _SERVICES, _CHECKS, _SESSIONS, _QUERIES = 0, 2, 3, 4, 15, 17
 
 
 def load(data: bytes, limits: Limits) -> Tables:
@@ -127,7 +130,7 @@ def _parsers(lift: int | None) -> tuple[Parse, ...]:
         _records(codec.SHAPES[Autopilot], lift),
         (lambda rows: map(_collected_row, rows)) if kept else _nothing,
         _records(codec.SHAPES[Session], lift),
-        lambda rows: map(_delay, rows),
+        _delays(lift),
         _records(codec.SHAPES[PreparedQuery], lift),
     )
 
@@ -156,6 +159,8 @@ def _tables(header: list[int], sections: list[list[Any]], limits: Limits, *, fir
     sessions = _sessions(of_sessions, *session_rows)
     if not kv.held.keys() <= sessions.sessions.keys():
         raise ValueError("a key is locked by a session that is not there")
+    queries = PreparedTable(prepared_changed, prepared)
+    _refuse_twins(sections, kv, catalog, sessions, queries)
     return Tables(
         index=index,
         kv=kv,
@@ -166,9 +171,29 @@ def _tables(header: list[int], sections: list[list[Any]], limits: Limits, *, fir
         config=ConfigEntries(config_changed, config),
         coordinates=Coordinates(coordinates_changed, coordinates),
         autopilot=AutopilotTable(autopilot[-1] if autopilot else None),
-        prepared=PreparedTable(prepared_changed, prepared),
+        prepared=queries,
         collected=_collected(collected),
     )
+
+
+def _refuse_twins(
+    sections: list[list[Any]], kv: KVTable, catalog: Catalog, sessions: SessionTable, queries: PreparedTable
+) -> None:
+    """Raise ValueError if two records are the same thing: no dump has them, and the indexes would name only one."""
+    hosts = catalog.hosts.values()
+    named = [query.name for query in queries.queries.values() if query.name or query.template.type]
+    there = {
+        _ENTRIES: len(kv.entries),
+        _NODES: len(hosts),
+        _SERVICES: sum(len(host.services) for host in hosts),
+        _CHECKS: sum(len(host.checks) for host in hosts),
+        _SESSIONS: len(sessions.sessions),
+        _QUERIES: len(queries.queries),
+    }
+    if any(len(sections[number]) != count for number, count in there.items()):
+        raise ValueError("a record is there twice")
+    if len(set(map(fold, named))) != len(named):
+        raise ValueError("two prepared queries have the same name")
 
 
 def _sessions(header: list[int], rows: list[Session], delays: list[tuple[bytes, LockDelay]]) -> SessionTable:
@@ -176,10 +201,17 @@ def _sessions(header: list[int], rows: list[Session], delays: list[tuple[bytes, 
     return SessionTable(changed, keeper, delays_changed, rows, delays)
 
 
-def _delay(row: object) -> tuple[bytes, LockDelay]:
-    if type(row) is not list or len(row) != 3:
-        raise ValueError("not a lock delay")
-    return raw(row[0]), LockDelay(unsigned(row[1]), unsigned(row[2]))
+def _delays(lift: int | None) -> Parse:
+    """Lock delays. With `lift` they begin anew with that number, so that none is taken for one that ended before."""
+
+    def parse(rows: Rows) -> Iterator[tuple[bytes, LockDelay]]:
+        for row in rows:
+            if type(row) is not list or len(row) != 3:
+                raise ValueError("not a lock delay")
+            index = unsigned(row[2])
+            yield raw(row[0]), LockDelay(unsigned(row[1]), index if lift is None else lift)
+
+    return parse
 
 
 def _nothing(rows: Rows) -> Iterable[Any]:

@@ -1,15 +1,33 @@
 """Restoring an archived state: all of it or nothing, with every index above those that were handed out."""
 
-from dataclasses import fields, is_dataclass
+import io
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
+from typing import cast
 
+import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raftreg.cluster_commands import RestoreAbandon, RestoreBegin, RestoreChunk, RestoreCommit
-from raftreg.commands import Command, Failed, KVSet, Ok, Request
+from raftreg.codec import new_packer
+from raftreg.commands import (
+    Command,
+    Failed,
+    KVLock,
+    KVSet,
+    LockDelaysEnd,
+    Ok,
+    Request,
+    encode_batch,
+    encode_request,
+)
+from raftreg.model import PreparedQuery, ServiceQuery
+from raftreg.query_commands import QueryPut
 from raftreg.state import EVERYTHING, State
 from raftreg.state.cluster_queries import RecentEvents, RestoreProgress
+from raftreg.state.queries import LockDelays
 from raftreg.state.restore import RESERVE
 from tests.state.restores import chunks_of, restore_commands
 from tests.state.strategies import all_queries, commands
@@ -129,6 +147,61 @@ def test_truncated_dump_with_a_right_digest_is_refused() -> None:
     assert isinstance(results[-1], Failed)
     assert "the end is missing" in results[-1].text
     assert None is state.kv.get("a")
+
+
+def forged(state: State, edit: Callable[[list[int], dict[int, list[list[object]]]], None]) -> bytes:
+    """The dump of a state with its header and its rows by section as `edit` leaves them."""
+    header, *pieces, _ = msgpack.Unpacker(io.BytesIO(state.dump()[1:]), unicode_errors="surrogateescape")
+    rows = dict[int, list[list[object]]](pieces)
+    edit(header, rows)
+    end = (-1, sum(map(len, rows.values())))
+    return b"\1" + b"".join(map(new_packer(), [header, *rows.items(), end]))
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value"),
+    [(0, 1, b"y"), (2, 1, "other"), (3, 2, "db"), (4, 6, ""), (15, 8, ["c"]), (17, 0, "q2"), (17, 1, "n2")],
+)
+def test_records_that_are_there_twice_are_refused(section: int, field: int, value: object) -> None:
+    """A dump whose records say two things of one key, node, service, check, session or query changes nothing."""
+    source = small_state()
+    apply_all(source, [QueryPut(PreparedQuery("q1", "n", ServiceQuery("web")))])
+
+    def twin(_: list[int], rows: dict[int, list[list[object]]]) -> None:
+        rows[section].append([*rows[section][0][:field], value, *rows[section][0][field + 1 :]])
+
+    dump = forged(source, twin)
+    state = State()
+    with pytest.raises(ValueError, match=r"twice|same name|indexes"):
+        state.check_archive(dump)
+    results = apply_all(state, list(restore_commands(dump)))
+    assert isinstance(results[-1], Failed)
+    assert None is state.kv.get("a")
+
+
+def test_numbers_that_leave_no_room_are_refused_or_wrap() -> None:
+    """Whatever an archive says of its own index, or of how often a lock was taken, the state can be dumped later."""
+
+    def huge(header: list[int], rows: dict[int, list[list[object]]]) -> None:
+        header[0] = 2**64 - RESERVE
+        rows[0][0][3] = 2**64 - 1
+
+    dump = forged(small_state(), huge)
+    state = State()
+    begin, *rest = restore_commands(dump)
+    (refused,) = state.apply_entry(encode_batch([encode_request(Request(b"r", 1, begin))]))
+    assert "too large a number" in str(refused.result)
+    apply_all(state, [replace(cast("RestoreBegin", begin), index=1), *rest, KVLock("a", b"x", 0, "s2")])
+    assert 0 == state.kv.entries[b"a"].lock_index
+    State().load(state.dump())
+
+
+def test_lock_delays_begin_anew_with_a_restore() -> None:
+    """One that ended already, and comes back, is told apart from the one that ended: it has a number of its own."""
+    state = small_state()
+    (delay,) = LockDelays().run(state).value
+    apply_all(state, [*restore_commands(state.dump()), LockDelaysEnd((delay[::2],))])
+    assert ((delay[0], delay[1], state.index - 1),) == LockDelays().run(state).value
 
 
 def test_later_restore_takes_the_place_of_an_earlier_one() -> None:
