@@ -1,1 +1,1 @@
-"""Measurements, printed and not asserted: see `bench.speed`."""
+"""Measurements and long runs, printed and not asserted: `python -m bench` beside other registries, and single ones."""

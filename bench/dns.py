@@ -25,6 +25,7 @@ from raftreg.commands import Register, Request
 from raftreg.dns import Answerer, ZoneSettings
 from raftreg.model import Check, Node, Service
 from raftreg.state import Found, Query, State
+from tests.e2e.cluster import free_ports
 
 A, SRV = 1, 33
 COUNTS = (3, 50)
@@ -105,12 +106,6 @@ def measure_udp(port: int, seconds: float, clients: int) -> Iterator[tuple[str, 
         yield title, answered / seconds
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
-
-
 def _put(http: int, body: dict[str, object]) -> None:
     url = f"http://127.0.0.1:{http}/v1/catalog/register"
     request = urllib.request.Request(url, json.dumps(body).encode(), method="PUT")
@@ -121,7 +116,7 @@ def _put(http: int, body: dict[str, object]) -> None:
 @contextmanager
 def node() -> Iterator[int]:
     """A node in memory with the services; the port of its DNS."""
-    http, dns = _free_port(), _free_port()
+    http, dns = free_ports(2)
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("wb") as output:
         command = [sys.executable, "-m", "raftreg", "dev", "--http", f"127.0.0.1:{http}"]
         process = subprocess.Popen(

@@ -12,7 +12,6 @@ takes the connection and never answers. Exit code 1 if a check that should pass 
 import argparse
 import asyncio
 import json
-import os
 import re
 import socket
 import subprocess
@@ -24,7 +23,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.speed import percentile
+from bench.harness.machine import cpu_s
+from bench.harness.stats import percentile
 from tests.e2e.cluster import Cluster, Node, wait_until
 
 _BUCKET = re.compile(r'raftreg_check_lateness_seconds_bucket\{le="([^"]+)"\} (\S+)')
@@ -86,13 +86,6 @@ def register(node: Node, number: int, url: str, interval: str) -> None:
     assert reply.status == 200, reply.text
 
 
-def cpu_seconds(node: Node) -> float:
-    """What the process has used so far (Linux)."""
-    assert node.process is not None
-    fields = Path(f"/proc/{node.process.pid}/stat").read_text("ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def buckets(node: Node) -> dict[float, float]:
     """The node's histogram of lateness: how many probes were at most so late."""
     text = node.get("/v1/agent/metrics?format=prometheus").text
@@ -118,12 +111,14 @@ def relative_lateness(arrivals: dict[str, list[float]], interval_s: float, since
 def run(options: argparse.Namespace, node: Node, target: "subprocess.Popen[str]") -> bool:
     """Register, let it settle, measure; whether all that should pass did."""
     assert target.stdout is not None
+    assert node.process is not None
+    pids = (node.process.pid,)
     port = int(target.stdout.readline())
     interval = f"{options.interval}s"
     with black_hole() as hole:
-        idle = cpu_seconds(node)
+        idle = cpu_s(pids)
         time.sleep(options.settle)
-        idle = (cpu_seconds(node) - idle) / options.settle
+        idle = (cpu_s(pids) - idle) / options.settle
         for number in range(options.checks):
             place = hole if number < options.black_holes else port
             register(node, number, f"http://127.0.0.1:{place}/{number}", interval)
@@ -134,9 +129,9 @@ def run(options: argparse.Namespace, node: Node, target: "subprocess.Popen[str]"
             timeout_s=6.0 * options.interval,
         )
         time.sleep(2 * options.interval)  # Each has found its place in the interval.
-        before, cpu, since = buckets(node), cpu_seconds(node), time.monotonic()
+        before, cpu, since = buckets(node), cpu_s(pids), time.monotonic()
         overslept = rest(options.seconds)
-        after, used = buckets(node), (cpu_seconds(node) - cpu) / (time.monotonic() - since)
+        after, used = buckets(node), (cpu_s(pids) - cpu) / (time.monotonic() - since)
         still_passing = passing(node)
     arrivals = json.loads(target.communicate()[0])
     late = sorted(relative_lateness(arrivals, options.interval, since))

@@ -25,7 +25,7 @@ from pathlib import Path
 import aiohttp
 
 from bench import series
-from bench.speed import percentile
+from bench.harness.stats import percentile
 from tests.e2e.cluster import Cluster, Node, wait_until
 from tests.e2e.witness import equal_digests
 

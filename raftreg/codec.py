@@ -20,6 +20,15 @@ DEPTH_MAX = 64  # of what clients nest in free-form fields; far below msgpack's 
 _VERSION_BYTE = bytes((VERSION,))
 _UNSIGNED_MAX = 2**64 - 1
 _RISEN_MAX = 2**62
+# What msgpack raises for bytes that it cannot read.
+MALFORMED = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    RecursionError,
+    MemoryError,
+    msgpack.UnpackException,
+)
 
 T = TypeVar("T")
 Field = Callable[
@@ -116,14 +125,7 @@ def unpack_bare(data: memoryview | bytes, what: str) -> object:
     """As `unpack`, for bytes without a version in front."""
     try:
         return msgpack.unpackb(data, unicode_errors="surrogateescape")
-    except (
-        ValueError,
-        TypeError,
-        OverflowError,
-        RecursionError,
-        MemoryError,
-        msgpack.UnpackException,
-    ) as error:
+    except MALFORMED as error:
         raise ValueError(f"{what}: malformed: {error or type(error).__name__}") from None
 
 

@@ -10,6 +10,7 @@ from raftreg.consensus.link import Link
 FIRST_DELAY_S = 0.05
 LONGEST_DELAY_S = 1.0
 DELAY_GROWTH = 1.5
+SAID_FROM_DELAY_S = 0.3  # half a second of tries: peers that start or stop together are no news
 CONNECT_TIMEOUT_S = 3.0
 LESSER_WAITS_S = 1.0
 LESSER_WAITS_AT_START_S = 0.2
@@ -103,15 +104,19 @@ class Dialer:
             self._switchboard.dial_failed(self._name, f"no answer within {CONNECT_TIMEOUT_S:g} s")
             return False
         except UnicodeError as error:  # What the resolver raises for a name that cannot be one.
-            self._switchboard.dial_failed(self._name, f"not the name of a host: {error}")
+            self._refused(f"not the name of a host: {error}")
             return False
         except OSError as error:
             known = error.errno is not None and error.errno > 0  # Negative ones are the resolver's.
             text = os.strerror(error.errno or 0) if known else error.strerror or str(error)
-            self._switchboard.dial_failed(self._name, text)
+            self._refused(text)
             return False
         try:
             return await asyncio.shield(link.settled)
         except asyncio.CancelledError:
             link.drop()
             raise
+
+    def _refused(self, text: str) -> None:
+        if self._delay_s >= SAID_FROM_DELAY_S:
+            self._switchboard.dial_failed(self._name, text)

@@ -223,7 +223,7 @@ class Driver:
                 while self.engine.leading:
                     heir = election.hand_over()
                     if heir is not None:
-                        _log.info("handing leadership over to %s", heir)
+                        _log.info("handing leadership over to %s", name_of(heir))
                     elif election.transfer is None:
                         return  # Nobody is left who could take it.
                     await self._look_again()

@@ -94,7 +94,7 @@ class LivenessDuty:
         if found is not None and any(service.address for service in found[1]):
             target = min(living, key=lambda name: (self._services_on(name), name))
             moved = await self._registry.write(Rehome(node, target), as_leader=True)
-            log.info("moved %s services that are not on lost node %s to %s", moved.value, node, target)
+            log.info("services of lost node %s that run elsewhere went to %s: %s", node, target, moved.value)
         self._rehomed[node] = self._registry.local(CheckById(node, SERF_HEALTH)).index
 
     def _services_on(self, node: str) -> int:

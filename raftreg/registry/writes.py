@@ -55,6 +55,7 @@ class Writer:
         self._timeout_s = timeout_s
         self._queue: list[PendingWrite] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way: set[Attempts] = set()
         self._commands_in_flight = 0
         self._bytes_in_flight = 0
         self._abandoned = False
@@ -103,8 +104,12 @@ class Writer:
                 return
 
     def abandon(self) -> None:
-        """Take and try no write any more: those without an outcome end as OutcomeUnknown."""
-        log.warning("writes are still in flight; their clients cannot know whether they happened")
+        """Take and try no write any more: those without an outcome end as NoLeader or OutcomeUnknown."""
+        unknown = sum(len(attempts.open) for attempts in self._under_way if attempts.may_have_happened)
+        if unknown:
+            log.warning(
+                "writes left without an outcome: %d; their clients cannot know whether they happened", unknown
+            )
         self._abandoned = True
         for task in self._tasks:
             task.cancel()
@@ -151,6 +156,7 @@ class Writer:
     async def _run(self, batch: list[PendingWrite]) -> None:
         """One batch from its first attempt to the outcome of each of its writes."""
         attempts = Attempts(batch)
+        self._under_way.add(attempts)
         try:
             async with asyncio.timeout(self._timeout_s):
                 while attempts.open:
@@ -158,13 +164,15 @@ class Writer:
                     if attempts.open:
                         await self._changes.pause()
         except TimeoutError:
-            attempts.give_up(self._timeout_s)
+            within = f"within {self._timeout_s:g} s"
+            attempts.give_up(f"no outcome {within}" if attempts.may_have_happened else f"no leader {within}")
         except Exception as error:  # whatever it is, nobody may be left waiting
             attempts.fail(error)
         except BaseException:
-            attempts.fail(OutcomeUnknown("this node is stopping"))
+            attempts.give_up("this node is stopping")
             raise
         finally:
+            self._under_way.discard(attempts)
             self._commands_in_flight -= len(batch)
             self._bytes_in_flight -= sum(len(write.data) for write in batch)
 
@@ -249,12 +257,14 @@ class Attempts:
         else:
             self.fail_once(error)
 
-    def give_up(self, timeout_s: float) -> None:
-        """The time is over."""
-        if self.maybe_applied or self.pending:
-            self.fail(OutcomeUnknown(f"no outcome within {timeout_s:g} s"))
-        else:
-            self.fail(NoLeader(f"no leader within {timeout_s:g} s"))
+    @property
+    def may_have_happened(self) -> bool:
+        """Whether nobody can say that nothing came of the open writes."""
+        return self.maybe_applied or self.pending
+
+    def give_up(self, why: str) -> None:
+        """No open write is tried again, whatever came of it."""
+        self.fail(OutcomeUnknown(why) if self.may_have_happened else NoLeader(why))
 
 
 def _common_error(errors: Sequence[BaseException], *, whole: bool) -> BaseException:

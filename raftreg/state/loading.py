@@ -11,7 +11,7 @@ from typing import Any
 import msgpack
 
 from raftreg import codec
-from raftreg.codec import Shape, raw, text, unsigned
+from raftreg.codec import MALFORMED, Shape, raw, text, unsigned
 from raftreg.commands import result_from_row
 from raftreg.model import (
     Autopilot,
@@ -264,14 +264,7 @@ def _result(row: object) -> tuple[bytes, Any]:
 def _next(unpacker: Any) -> object:
     try:
         return unpacker.unpack()
-    except (
-        ValueError,
-        TypeError,
-        OverflowError,
-        RecursionError,
-        MemoryError,
-        msgpack.UnpackException,
-    ) as error:
+    except MALFORMED as error:
         raise ValueError(f"malformed: {error or type(error).__name__}") from None
 
 

@@ -5,21 +5,8 @@ import socket
 import struct
 from typing import Any
 
-_TYPES = {
-    "A": 1,
-    "NS": 2,
-    "CNAME": 5,
-    "SOA": 6,
-    "PTR": 12,
-    "MX": 15,
-    "TXT": 16,
-    "AAAA": 28,
-    "SRV": 33,
-    "OPT": 41,
-    "ANY": 255,
-}
-_TYPE_NAMES = {number: name for name, number in _TYPES.items()}
-_CODES = ("NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED")
+from tests.dns.messages import RCODES, TYPE_NAMES, TYPES
+
 _ID = 0x1234
 _RECURSION_DESIRED = 0x0100
 _POINTER = 0xC0
@@ -45,8 +32,8 @@ def _query(name: str, kind: str, edns: int) -> bytes:
     header = struct.pack(">6H", _ID, _RECURSION_DESIRED, 1, 0, 0, 1 if edns else 0)
     labels = [label.encode() for label in name.rstrip(".").split(".")]
     question = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
-    extension = b"\0" + struct.pack(">HHIH", _TYPES["OPT"], edns, 0, 0) if edns else b""
-    return header + question + struct.pack(">HH", _TYPES[kind], 1) + extension
+    extension = b"\0" + struct.pack(">HHIH", TYPES["OPT"], edns, 0, 0) if edns else b""
+    return header + question + struct.pack(">HH", TYPES[kind], 1) + extension
 
 
 def parse(packet: bytes) -> dict[str, Any]:
@@ -54,7 +41,7 @@ def parse(packet: bytes) -> dict[str, Any]:
     _, flags, questions, *counts = struct.unpack_from(">6H", packet)
     code = flags & 15
     found: dict[str, Any] = {
-        "rcode": _CODES[code] if code < len(_CODES) else code,
+        "rcode": RCODES[code] if code < len(RCODES) else code,
         "aa": bool(flags & 0x0400),
         "tc": bool(flags & 0x0200),
         "rd": bool(flags & 0x0100),
@@ -91,7 +78,7 @@ def _record(packet: bytes, at: int) -> tuple[dict[str, Any], int]:
     name, at = _name(packet, at)
     number, _, ttl, size = struct.unpack_from(">HHIH", packet, at)
     at += 10
-    kind = _TYPE_NAMES.get(number, number)
+    kind = TYPE_NAMES.get(number, number)
     return {"name": name, "type": kind, "ttl": ttl, "data": _data(packet, kind, at, size)}, at + size
 
 

@@ -11,7 +11,7 @@ from raftreg.consensus import Consensus, StateMachine
 from raftreg.consensus.local import LocalConsensus
 from raftreg.consensus.node import RaftNode, RaftSettings
 from raftreg.errors import Fatal, NoLeader, NotLeader, OutcomeUnknown, Refused
-from tests.consensus.trios import free_port
+from tests.e2e.cluster import free_ports
 
 Make = Callable[[StateMachine], Consensus]
 
@@ -43,7 +43,7 @@ def on_disk(directory: Path) -> Make:
     """Makes real nodes, each the only member of its cluster."""
 
     def make_one(machine: StateMachine) -> Consensus:
-        address = ("127.0.0.1", free_port())
+        address = ("127.0.0.1", free_ports(1)[0])
         settings = RaftSettings("n1", directory, address, {"n1": address}, None)
         return RaftNode(settings, machine, SystemClock(), _fail)
 

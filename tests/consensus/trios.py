@@ -1,23 +1,16 @@
 """Three real members in one event loop: real disks, real sockets on loopback."""
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from raftreg.clock import SystemClock
 from raftreg.consensus.node import RaftNode, RaftSettings
 from tests.consensus.worlds import ListMachine
+from tests.e2e.cluster import free_ports
 
 NAMES = ("n1", "n2", "n3")
 PATIENCE_S = 15.0
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Trio:
@@ -25,7 +18,9 @@ class Trio:
 
     def __init__(self, directory: Path, snapshot_entries: int = 20_000) -> None:
         self.directory = directory
-        self.addresses = {name: ("127.0.0.1", free_port()) for name in NAMES}
+        self.addresses = {
+            name: ("127.0.0.1", port) for name, port in zip(NAMES, free_ports(len(NAMES)), strict=True)
+        }
         self.snapshot_entries = snapshot_entries
         self.nodes: dict[str, RaftNode] = {}
         self.machines: dict[str, ListMachine] = {}

@@ -1,7 +1,6 @@
 """Nodes with nothing but a transport, on loopback sockets."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from raftreg.clock import SystemClock
 from raftreg.consensus.hello import Hello
 from raftreg.consensus.transport import Transport
+from tests.e2e.cluster import free_ports
 
 Addresses = dict[str, tuple[str, int]]
 
@@ -27,14 +27,12 @@ class ShiftedClock(SystemClock):
 
 def free_address() -> tuple[str, int]:
     """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return "127.0.0.1", probe.getsockname()[1]
+    return "127.0.0.1", free_ports(1)[0]
 
 
 def addresses(*names: str) -> Addresses:
     """A free address for each name."""
-    return {name: free_address() for name in names}
+    return {name: ("127.0.0.1", port) for name, port in zip(names, free_ports(len(names)), strict=True)}
 
 
 class Wire:

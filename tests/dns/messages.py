@@ -17,7 +17,7 @@ TYPES = {
     "AXFR": 252,
     "ANY": 255,
 }
-_NAMES = {number: name for name, number in TYPES.items()}
+TYPE_NAMES = {number: name for name, number in TYPES.items()}
 RCODES = ("NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED")
 _FLAGS = ((0x8000, "qr"), (0x0400, "aa"), (0x0200, "tc"), (0x0100, "rd"), (0x0080, "ra"))
 
@@ -96,7 +96,7 @@ def _record(data: bytes, at: int) -> tuple[str, int]:
     ttl, length = int.from_bytes(data[at + 4 : at + 8]), int.from_bytes(data[at + 8 : at + 10])
     start, end = at + 10, at + 10 + length
     assert end <= len(data)
-    name = _NAMES[kind]
+    name = TYPE_NAMES[kind]
     assert name == "OPT" or klass == 1
     return f"{owner} {ttl} {name} {_shown(data, name, start, end)}".rstrip(), end
 

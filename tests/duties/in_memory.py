@@ -1,13 +1,15 @@
 """A registry over one node in memory, on a clock that the test moves, with peers and leadership as the test says."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Generic, Protocol, TypeVar
 
 from raftreg.commands import Register
 from raftreg.consensus import PeerStatus, Role, Status
 from raftreg.consensus.local import LocalConsensus
 from raftreg.model import Check, Node, Probe, Service
 from raftreg.registry import Registry, Replica
-from raftreg.state import State
+from raftreg.state import State, Topic
 from raftreg.state.queries import CheckById
 from tests.fake_clock import FakeClock
 
@@ -47,6 +49,39 @@ class Stage:
         found = self.registry.local(CheckById(node, check_id)).value
         assert found is not None, f"{check_id} on {node} is gone"
         return found
+
+
+class Duty(Protocol):
+    """What the leader does again and again."""
+
+    def on_topics(self, topics: Sequence[Topic]) -> None:
+        """Something changed."""
+        ...
+
+    async def step(self) -> float:
+        """One step; how long to wait until the next."""
+        ...
+
+
+D = TypeVar("D", bound=Duty)
+
+
+class DutyStage(Stage, Generic[D]):
+    """A stage with a duty on it, which is stepped by hand."""
+
+    def __init__(self, make: Callable[[Registry, Callable[[], None]], D]) -> None:
+        super().__init__()
+        self.woken = 0
+        self.duty = make(self.registry, self._wake)
+        self.registry.on_topics(self.duty.on_topics)
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    async def at(self, time: float) -> float:
+        """Move the clock to so many seconds after the start and take a step; how long the duty wants to wait."""
+        self.clock.time = 1000.0 + time
+        return await self.duty.step()
 
 
 def ttl_check(

@@ -12,27 +12,16 @@ from raftreg.duties.ttl import OUTPUT_SYNC_S
 from raftreg.errors import NotLeader, Refused
 from raftreg.model import Service
 from raftreg.state.queries import NodeServices
-from tests.duties.in_memory import Stage, alias_check, ttl_check
+from tests.duties.in_memory import DutyStage, alias_check, ttl_check
 
 WEB = Service("n1", "web", "web", port=80)
 
 
-class Scene(Stage):
+class Scene(DutyStage[CheckDuty]):
     """A stage with the duty on it."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.woken = 0
-        self.duty = CheckDuty(self.registry, self._wake)
-        self.registry.on_topics(self.duty.on_topics)
-
-    def _wake(self) -> None:
-        self.woken += 1
-
-    async def at(self, time: float) -> float:
-        """Move the clock to so many seconds after the start and take a step; how long the duty wants to wait."""
-        self.clock.time = 1000.0 + time
-        return await self.duty.step()
+        super().__init__(CheckDuty)
 
     async def beat(self, check_id: str, status: str, output: str = "") -> None:
         """A heartbeat from node n2."""

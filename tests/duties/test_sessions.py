@@ -11,27 +11,16 @@ from raftreg.duties.sessions import AT_ONCE_MAX, SLACK_S_MAX, SessionDuty
 from raftreg.errors import NotLeader, Refused
 from raftreg.model import Node, Session
 from raftreg.state.queries import KVGet, LockDelays, Sessions
-from tests.duties.in_memory import Stage
+from tests.duties.in_memory import DutyStage, Stage
 from tests.fake_cluster import FakeCluster
 from tests.state.restores import restore_commands
 
 
-class Scene(Stage):
+class Scene(DutyStage[SessionDuty]):
     """A stage with the duty on it, and one node."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.woken = 0
-        self.duty = SessionDuty(self.registry, self._wake)
-        self.registry.on_topics(self.duty.on_topics)
-
-    def _wake(self) -> None:
-        self.woken += 1
-
-    async def at(self, time: float) -> float:
-        """Move the clock to so many seconds after the start and take a step; how long the duty wants to wait."""
-        self.clock.time = 1000.0 + time
-        return await self.duty.step()
+        super().__init__(SessionDuty)
 
     async def create(self, session_id: str, ttl_s: float = 0.0, **fields: object) -> None:
         """A session of node n1."""

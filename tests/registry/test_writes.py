@@ -310,8 +310,8 @@ def test_command_that_is_too_large_for_the_log_is_refused() -> None:
     run(scenario)
 
 
-def test_a_stop_does_not_wait_for_a_leader_that_does_not_come() -> None:
-    """Without a leader the writes in flight end as unknown soon after the stop, long before their own timeout."""
+def test_a_stop_does_not_wait_for_a_leader_that_does_not_come(caplog: pytest.LogCaptureFixture) -> None:
+    """Without a leader a write ends soon after the stop, long before its timeout. Nothing happened, and so it says."""
 
     async def scenario(cluster: FakeCluster) -> None:
         registry = cluster.registry("b")
@@ -319,7 +319,26 @@ def test_a_stop_does_not_wait_for_a_leader_that_does_not_come() -> None:
         write = put(registry, "k")
         await asyncio.sleep(0)
         await registry.stop()
+        with pytest.raises(NoLeader, match="stopping"):
+            await write
+
+    run(scenario)
+    assert [] == caplog.messages
+
+
+def test_a_stop_says_how_many_writes_may_have_happened(caplog: pytest.LogCaptureFixture) -> None:
+    """A write of which an attempt may have reached the log ends as unknown, and the log tells the operator."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        registry = cluster.registry("a")
+        cluster.faults = ["hang"]
+        write = put(registry, "k")
+        await _until(lambda: not cluster.faults)
+        cluster.leader = None
+        await registry.stop()
         with pytest.raises(OutcomeUnknown, match="stopping"):
             await write
 
     run(scenario)
+    said = "writes left without an outcome: 1; their clients cannot know whether they happened"
+    assert [said] == caplog.messages
