@@ -125,6 +125,7 @@ class Catalog:
         del self.node_indexes[name]
         self.nodes_gone.bury(as_name(name), changes.index)
         changes.lost.append((name, None))
+        changes.gone.append(name)
 
     def put_service(self, changes: Changes, host: Host, service: Service) -> None:
         """Add a service, or replace its record. Its checks follow its name and tags."""

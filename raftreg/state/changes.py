@@ -47,12 +47,14 @@ class Changes:
     """Collected while one command is applied. `index` is the command's number.
 
     `lost` names the checks that went or turned critical, as (folded node name, check id), and the nodes that went, with
-    None for the id: sessions that lean on them end with the same command.
+    None for the id: sessions that lean on them end with the same command. `gone` has the folded names of nodes that
+    went at some time within the command, for what is known of nodes beside the catalog.
     """
 
     index: int
     topics: dict[Topic, None] = field(default_factory=dict)  # an ordered set
     lost: list[tuple[str, str | None]] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
 
     def touch(self, topic: Topic) -> None:
         """Note that the answer to some query on this topic is different now."""

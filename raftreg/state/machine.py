@@ -109,6 +109,9 @@ class State:
                 value = self._carry_out(changes, request.command)
                 if changes.lost:
                     locks.end_bereft(self.core, changes)
+                for name in changes.gone:
+                    if name not in self.catalog.hosts:
+                        self.coordinates.forget(changes, name)
                 result = Ok(self.index, value)
             except Refused as refused:
                 assert not changes.topics, "a command that is refused changes nothing"
@@ -127,10 +130,7 @@ class State:
             case Register():
                 return registration.register(self.catalog, changes, command)
             case Deregister():
-                done = registration.deregister(self.catalog, changes, command)
-                if self.catalog.host(command.node) is None:
-                    self.coordinates.forget(changes, command.node)
-                return done
+                return registration.deregister(self.catalog, changes, command)
             case CheckUpdate():
                 return registration.update_check(self.catalog, changes, command)
             case Rehome():
@@ -152,11 +152,7 @@ class State:
             case RestoreBegin() | RestoreChunk() | RestoreCommit() | RestoreAbandon():
                 return self._restore(changes, command)
             case Transaction():
-                outcome = transactions.transact(self.core, changes, command)
-                for step in command.operations:
-                    if step.node is not None and self.catalog.host(step.node.name) is None:
-                        self.coordinates.forget(changes, step.node.name)
-                return outcome
+                return transactions.transact(self.core, changes, command)
             case _:
                 return self._carry_out_session(changes, command)
 

@@ -31,6 +31,10 @@ def register(catalog: Catalog, changes: Changes, command: Register) -> bool:
                 if check.id not in kept:
                     catalog.drop_check(changes, host, check)
     for check in command.checks:
+        if service is not None and check.service_id not in (NODE_LEVEL, *host.services):
+            check = replace(
+                check, service_id=service.id
+            )  # It names the id that the instance gave back just now.
         put_check(catalog, changes, host, check, keep_status=check.id in command.keep_status)
     return True
 
