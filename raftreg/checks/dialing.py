@@ -70,7 +70,8 @@ async def dial(
 ) -> T:
     """What `connect` gives for the first of the target's addresses that takes a connection.
 
-    Raises ProbeFailed with the reason of the first address, also when `timeout_s` is over.
+    Raises ProbeFailed with the reason of the first address, also when `timeout_s` is over; NotProbed if this node
+    has no socket left.
     """
     attempt = Attempt(f"dial {network}: lookup {target.host}")
     loop = asyncio.get_running_loop()
@@ -91,6 +92,8 @@ async def dial(
             except ssl.SSLError:
                 raise
             except OSError as error:
+                if error.errno in OWN_WANT:
+                    raise NotProbed(system_text(error)) from None
                 first = first or ProbeFailed(f"{attempt.where}: {_reason(error)}")
     except TimeoutError:
         raise first or DialTimedOut(f"{attempt.where}: {TIMED_OUT}") from None
@@ -103,7 +106,16 @@ async def _addresses(resolver: Resolver, network: str, host: str) -> list[str]:
     except TimeoutError:
         raise
     except OSError:
+        _check_files()
         raise ProbeFailed(f"dial {network}: lookup {host}: no such host") from None
+
+
+def _check_files() -> None:
+    """NotProbed if this process can open no file: the resolver, which cannot say so, could not either."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        raise NotProbed(system_text(error)) from None
 
 
 def _reason(error: OSError) -> str:

@@ -6,7 +6,7 @@ import resource
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from raftreg.checks.dialing import NotProbed, ProbeFailed
+from raftreg.checks.dialing import OWN_WANT, NotProbed, ProbeFailed
 from raftreg.checks.kinds import KINDS, Ask
 from raftreg.checks.outcome import Outcome
 from raftreg.checks.reports import NoteOutput, Reports
@@ -286,12 +286,12 @@ class Prober:
         """What is found out; None if it is this node that cannot ask."""
         try:
             return await watched.ask()
-        except NotProbed as error:
-            log.warning("check %s could not be probed: %s", watched.check.id, error)
-            return None
         except ProbeFailed as error:
             return Outcome("critical", str(error))
         except Exception as error:
+            if isinstance(error, NotProbed) or (isinstance(error, OSError) and error.errno in OWN_WANT):
+                log.warning("check %s could not be probed: %s", watched.check.id, error)
+                return None
             log.exception("the probe of check %s failed unexpectedly", watched.check.id)
             return Outcome("critical", f"internal error: {type(error).__name__}")
 

@@ -1,6 +1,7 @@
 """The prober: which checks it probes and when, what it writes, and what it only shows. The clock is the test's."""
 
 import asyncio
+import errno
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -371,14 +372,17 @@ def test_a_bug_in_a_probe_is_critical_and_logged(caplog: pytest.LogCaptureFixtur
     assert 2 == len([record for record in caplog.records if record.exc_info])
 
 
-def test_what_this_node_cannot_ask_says_nothing_of_the_target() -> None:
+@pytest.mark.parametrize(
+    "want", [NotProbed("too many open files"), OSError(errno.EMFILE, "Too many open files")]
+)
+def test_what_this_node_cannot_ask_says_nothing_of_the_target(want: Exception) -> None:
     """Without a file or memory for it the status stays, and the check is asked again the next time."""
 
     async def scenario(scene: Scene) -> None:
         await scene.web(http_check("a", 1.0))
         await scene.at(1)
         await scene.at(2)
-        scene.answers["a"] = NotProbed("too many open files")
+        scene.answers["a"] = want
         await scene.at(3.2)
         assert "passing" == scene.check("n1", "a").status
         assert ["a"] == await scene.at(4.4)
