@@ -96,6 +96,7 @@ class CheckDuty:
             self._ttl.clear()
             self._reaping.clear()
             self._aliases.clear()
+            self._seen.forget()
 
     def _look(self, now: float) -> list[Action]:
         """Take note of what changed; the updates of alias checks that follow from it."""

@@ -39,8 +39,10 @@ class ChecksSeen:
         self._dirty.add(node)
 
     def on_topics(self, topics: Sequence[Topic]) -> None:
-        """Note what changed."""
+        """Note what changed. Where nobody looks, on a follower, that must not add up: all is new there anyway."""
         for topic in topics:
+            if self._all_dirty:
+                return
             if topic[0] == "node":
                 self._dirty.add(topic[1])
             elif topic == EVERYTHING:
@@ -49,6 +51,7 @@ class ChecksSeen:
     def forget(self) -> None:
         """Take everything for new the next time."""
         self._seen.clear()
+        self._dirty.clear()
         self._all_dirty = True
 
     def differences(self) -> Differences:

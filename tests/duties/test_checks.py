@@ -8,6 +8,7 @@ import pytest
 from raftreg.commands import CheckUpdate, Deregister
 from raftreg.duties.checks import CheckDuty
 from raftreg.duties.heartbeats import Heartbeat
+from raftreg.duties.seen import ChecksSeen
 from raftreg.duties.ttl import OUTPUT_SYNC_S
 from raftreg.errors import NotLeader, Refused
 from raftreg.model import Service
@@ -338,5 +339,26 @@ def test_heartbeat_has_the_last_word_over_an_expiry_on_its_way() -> None:
         assert "passing" == scene.check("n1", "c").status
         await scene.at(31)
         assert "critical" == scene.check("n1", "c").status
+
+    run(scenario)
+
+
+def test_followers_do_not_collect_what_changed() -> None:
+    """Nodes come and go for months under ever new names; a node that does not lead remembers none of them."""
+
+    async def scenario(scene: Scene) -> None:
+        seen = ChecksSeen(scene.registry)
+        scene.registry.on_topics(seen.on_topics)
+
+        async def come_and_go(count: int) -> int:
+            for number in range(count):
+                await scene.register(f"{number}-{count}")
+                await scene.registry.write(Deregister(f"{number}-{count}"))
+            return len(seen._dirty)
+
+        assert 0 == await come_and_go(20)
+        seen.differences()  # This node led for a while.
+        seen.forget()
+        assert 0 == await come_and_go(30)
 
     run(scenario)
