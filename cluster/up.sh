@@ -188,7 +188,7 @@ cat <<TEXT
   raftreg status --http-addr $(address 1)
   raftreg kv put colour blue --http-addr $(address 1)
   raftreg services find web --passing --http-addr $(address 2)
-  curl -s http://$(address 3)/v1/health/service/web?pretty
+  curl -s "http://$(address 3)/v1/health/service/web?pretty"
   curl -s "http://$(address 3)/v1/health/service/web?index=1&wait=60s"
   kill -9 ${pids[1]}      # n1; the others go on
 Ctrl-C stops all nodes.

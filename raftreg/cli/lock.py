@@ -25,16 +25,16 @@ GRACE_S: Final = 5.0  # what the command gets after SIGTERM
 EXIT_LOST: Final = 1
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(context_settings={"ignore_unknown_options": True}, short_help="Run a command under a lock.")
 @click.argument("prefix")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, required=True)
 @click.option(
-    "--ttl", default="15s", show_default=True, help="How long the lock survives a holder that died."
+    "--ttl", default="15s", metavar="DURATION", help="How long the lock survives a holder that died.  [15s]"
 )
 @click.option(
     "--timeout", metavar="DURATION", help="Give up when the lock is not had by then; 0s does not wait."
 )
-@click.option("--name", default="", help="Name of the session, for people.")
+@click.option("--name", default="", metavar="TEXT", help="Name of the session, for people.")
 @http_address
 def lock(
     prefix: str, command: tuple[str, ...], ttl: str, timeout: str | None, name: str, http_addr: str | None

@@ -88,7 +88,7 @@ def register(
     ttl: str | None,
     http_addr: str | None,
 ) -> None:
-    """Register an instance of the service NAME through the node that is asked.
+    """Register an instance of the service NAME.
 
     \b
       raftreg services register web --port 8080 --address 10.0.0.7 --tag blue

@@ -48,7 +48,9 @@ def list_sessions(node: str | None, http_addr: str | None) -> None:
 @click.argument("session_id", metavar="ID")
 @http_address
 def destroy(session_id: str, http_addr: str | None) -> None:
-    """End session ID: the locks that it holds are released, or deleted if it was created so.
+    """End session ID and give back its locks.
+
+    The keys that it holds are released, or deleted if it was created so.
 
     \b
       raftreg session destroy 5d4e1f2a-0000-0000-0000-000000000000
