@@ -157,14 +157,16 @@ class Calls:
 
     async def _answer_call(self, member: str, number: int, data: bytes) -> None:
         try:
-            answer: list[object] = [m.ANSWER, number, None, await self._handle(name_of(member), data)]
+            answer = await self._handle(name_of(member), data)
+            self.engine.outlet(member, [m.ANSWER, number, None, answer])
         except RaftregError as error:
-            kind, detail = _detail_of(error)
-            answer = [m.ANSWER, number, kind, detail]
-        except Exception:
+            self.engine.outlet(member, [m.ANSWER, number, *_detail_of(error)])
+        except (
+            Exception
+        ):  # An answer that is too long for a frame among others: the caller must hear something.
             _log.exception("answering a call of %s failed", member)
-            answer = [m.ANSWER, number, "OutcomeUnknown", [0, "the leader failed at it, see its log"]]
-        self.engine.outlet(member, answer)
+            why = "the leader failed at it, see its log"
+            self.engine.outlet(member, [m.ANSWER, number, "OutcomeUnknown", [0, why]])
 
     async def _handle(self, caller: str, data: bytes) -> bytes:
         if not self.engine.leading or self.handler is None:

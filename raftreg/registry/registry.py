@@ -15,6 +15,8 @@ from raftreg.registry.reads import Reader
 from raftreg.registry.replica import Replica
 from raftreg.registry.writes import FORWARDED_WRITES, Writer
 from raftreg.state import Found, Query, Topic
+from raftreg.state.transactions import writes
+from raftreg.transactions import Transaction
 
 T = TypeVar("T")
 
@@ -72,7 +74,7 @@ class Registry:
         if len(data) > COMMAND_BYTES_MAX:
             text = f"Request too large: {len(data)} bytes in the log, max size: {COMMAND_BYTES_MAX} bytes"
             raise Refused(413, text)
-        result = await self._writer.submit(data, once=as_leader)
+        result = await self._writer.submit(data, once=as_leader, reads=_reads(command))
         if isinstance(result, Failed):
             raise Refused(result.status, result.text)
         return result
@@ -140,3 +142,8 @@ class Registry:
         if data[:1] == MESSAGES:
             return await self._messenger.serve(caller, data[1:])
         raise Refused(500, "a call to the leader of an unknown form")
+
+
+def _reads(command: Command) -> bool:
+    """Whether the result has more in it than what the command says."""
+    return isinstance(command, Transaction) and not all(map(writes, command.operations))

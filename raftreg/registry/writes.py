@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 BATCH_COMMANDS_MAX = 512
 BATCH_BYTES_MAX = 1024 * 1024
+# What a write that reads as well takes of a batch: the answers to all in it must fit into one frame between nodes.
+READING_BYTES = BATCH_BYTES_MAX // 8
 IN_FLIGHT_COMMANDS_MAX = 4096
 IN_FLIGHT_BYTES_MAX = 64 * 1024 * 1024
 FORWARDED_WRITES = b"\x01"  # the first byte of a call to the leader that carries a batch
@@ -31,12 +33,16 @@ Outcome = tuple[int, Result]  # the raft index of the entry, what the state mach
 
 
 class PendingWrite:
-    """One encoded request on its way. `once`: tried here, as the leader, and not again; its sender sees to that."""
+    """One encoded request on its way. `once`: tried here, as the leader, and not again; its sender sees to that.
 
-    __slots__ = ("data", "future", "once")
+    `size` is what it takes of a batch, in bytes.
+    """
 
-    def __init__(self, data: bytes, once: bool, future: asyncio.Future[Outcome]) -> None:
+    __slots__ = ("data", "future", "once", "size")
+
+    def __init__(self, data: bytes, size: int, once: bool, future: asyncio.Future[Outcome]) -> None:
         self.data = data
+        self.size = size
         self.once = once
         self.future = future
 
@@ -60,10 +66,13 @@ class Writer:
         self._bytes_in_flight = 0
         self._abandoned = False
 
-    async def submit(self, data: bytes, *, once: bool = False) -> Result:
-        """The result of one encoded request, once this node applied it. Raises as `Registry.write` does."""
+    async def submit(self, data: bytes, *, once: bool = False, reads: bool = False) -> Result:
+        """The result of one encoded request, once this node applied it. Raises as `Registry.write` does.
+
+        `reads`: the result may have much more in it than the request says.
+        """
         self._admit(1, len(data))
-        return (await self._enqueue(data, once=once))[1]
+        return (await self._enqueue(data, READING_BYTES if reads else 0, once=once))[1]
 
     async def serve(self, batch: bytes) -> bytes:
         """On the leader: do the batch of another node; the answer is for `_forward` there.
@@ -125,9 +134,9 @@ class Writer:
             held = f"{self._commands_in_flight} commands with {self._bytes_in_flight} bytes"
             raise Overloaded(f"too many writes are in flight on this node: {held}")
 
-    def _enqueue(self, data: bytes, *, once: bool) -> asyncio.Future[Outcome]:
+    def _enqueue(self, data: bytes, more: int = 0, *, once: bool) -> asyncio.Future[Outcome]:
         loop = asyncio.get_running_loop()
-        write = PendingWrite(data, once, loop.create_future())
+        write = PendingWrite(data, len(data) + more, once, loop.create_future())
         if not self._queue:
             loop.call_soon(self._flush)
         self._queue.append(write)
@@ -141,11 +150,11 @@ class Writer:
         batch: list[PendingWrite] = []
         size = 0
         for write in queue:
-            if batch and (len(batch) == BATCH_COMMANDS_MAX or size + len(write.data) > BATCH_BYTES_MAX):
+            if batch and (len(batch) == BATCH_COMMANDS_MAX or size + write.size > BATCH_BYTES_MAX):
                 self._spawn(self._run(batch))
                 batch, size = [], 0
             batch.append(write)
-            size += len(write.data)
+            size += write.size
         self._spawn(self._run(batch))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

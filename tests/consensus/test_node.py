@@ -9,6 +9,7 @@ import pysyncobj.tcp_connection
 import pysyncobj.transport
 import pytest
 
+from raftreg.consensus.frames import MESSAGE_LIMIT_BYTES
 from raftreg.consensus.members import Members
 from raftreg.errors import NotLeader, OutcomeUnknown, Overloaded, StartRefused
 from tests.consensus.trios import NAMES, Trio, with_trio
@@ -75,6 +76,23 @@ def test_a_follower_reads_and_calls_through_the_leader(tmp_path: Path) -> None:
             assert read_index >= index
             await follower.wait_applied(read_index)
         assert f"{follower.settings.name} says hello".encode() == await follower.call_leader(b"hello")
+
+    with_trio(tmp_path, scenario)
+
+
+def test_an_answer_that_is_too_long_for_a_frame_is_told_as_unknown(tmp_path: Path) -> None:
+    """The call was carried out and its answer cannot be sent: whoever waits for it is told so, at once."""
+
+    async def scenario(trio: Trio) -> None:
+        await trio.start()
+        leader, follower = await trio.leader(), await trio.follower()
+
+        async def serve(caller: str, data: bytes) -> bytes:
+            return bytes(MESSAGE_LIMIT_BYTES)
+
+        leader.serve_calls(serve)
+        with pytest.raises(OutcomeUnknown, match="failed at it"):
+            await follower.call_leader(b"hello")
 
     with_trio(tmp_path, scenario)
 

@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from raftreg.commands import Deregister, KVDelete, KVSet, Register, decode_batch
+from raftreg.consensus.frames import MESSAGE_LIMIT_BYTES
 from raftreg.errors import NoLeader, NotLeader, OutcomeUnknown, Overloaded, Refused
 from raftreg.registry import Registry
 from raftreg.registry.registry import COMMAND_BYTES_MAX
 from raftreg.registry.writes import BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, IN_FLIGHT_COMMANDS_MAX
 from raftreg.state.queries import KVGet, KVKeys
+from raftreg.transactions import KVOperand, Operation, Transaction
 from tests.fake_cluster import FakeCluster
 
 SHORT_S = 0.2
@@ -67,6 +69,32 @@ def test_batches_are_bounded_in_number_and_bytes() -> None:
         await asyncio.gather(*(registry.write(KVSet(str(n), big)) for n in range(3)))
         await registry.write(KVSet("huge", b"x" * (2 * BATCH_BYTES_MAX)))
         assert sizes(cluster) == [1, 1, 1, 1]
+
+    run(scenario)
+
+
+def test_answers_to_a_batch_fit_into_a_frame() -> None:
+    """Small transactions that read much share an entry with few others; those that only write, with many."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        cluster.registry("a")
+        registry = cluster.registry("b")
+        await asyncio.gather(*(registry.write(KVSet(f"big/{n}", b"x" * 240_000)) for n in range(4)))
+        write, read = Operation("set", kv=KVOperand("k")), Operation("get-tree", kv=KVOperand("big/"))
+        await asyncio.gather(*(registry.write(Transaction((write,))) for _ in range(20)))
+        assert 20 == sizes(cluster)[-1]
+        answers: list[int] = []
+        serve = cluster.nodes["a"].handler
+        assert serve is not None
+
+        async def measured(caller: str, data: bytes) -> bytes:
+            answer = await serve(caller, data)
+            answers.append(len(answer))
+            return answer
+
+        cluster.nodes["a"].handler = measured
+        await asyncio.gather(*(registry.write(Transaction((write, read))) for _ in range(20)))
+        assert MESSAGE_LIMIT_BYTES > max(answers) > 960_000
 
     run(scenario)
 
