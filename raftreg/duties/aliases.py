@@ -1,12 +1,16 @@
 """Alias checks: as healthy as the service or the node that they name. Pure: the checks of a node are an argument."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from raftreg.commands import CheckUpdate
 from raftreg.duties.deadlines import Key
 from raftreg.duties.ttl import key_of
 from raftreg.model import Check
 from raftreg.state.changes import fold
+
+# Characters. Aliases that look at each other quote each other's quotes: without an end that would never come to rest.
+OUTPUT_MAX: Final = 4096
 
 
 class Aliases:
@@ -65,7 +69,8 @@ def alias_status(
         if check.service_id not in ("", service_id) or key_of(check) == key_of(alias):
             continue
         if check.status in ("critical", "warning"):
-            status, output = check.status, f'Aliased check "{check.name}" failing: {check.output}'
+            status = check.status
+            output = f'Aliased check "{check.name}" failing: {check.output}'[:OUTPUT_MAX]
             if status == "critical":
                 break
         elif status == "passing":

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from raftreg.commands import CheckUpdate, Deregister
+from raftreg.duties.aliases import OUTPUT_MAX
 from raftreg.duties.checks import CheckDuty
 from raftreg.duties.heartbeats import Heartbeat
 from raftreg.duties.seen import ChecksSeen
@@ -360,5 +361,24 @@ def test_followers_do_not_collect_what_changed() -> None:
         seen.differences()  # This node led for a while.
         seen.forget()
         assert 0 == await come_and_go(30)
+
+    run(scenario)
+
+
+def test_aliases_of_each_other_come_to_rest() -> None:
+    """Two that look at each other quote each other, and what they quote is bounded: nothing is written for ever."""
+
+    async def scenario(scene: Scene) -> None:
+        await scene.register("n1", alias_check("x", ""), alias_check("y", ""))
+        time = 0.0
+        for _ in range(1000):
+            time += 0.5
+            index = scene.registry.state.index
+            await scene.at(time)
+            if time > 1 and index == scene.registry.state.index:
+                break
+        else:
+            raise AssertionError(f"never at rest: {len(scene.check('n1', 'x').output)} bytes of output")
+        assert OUTPUT_MAX == len(scene.check("n1", "x").output)
 
     run(scenario)
