@@ -11,11 +11,9 @@ import json
 import multiprocessing
 import os
 import socket
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,28 +23,21 @@ from raftreg.commands import Register, Request
 from raftreg.dns import Answerer, ZoneSettings
 from raftreg.model import Check, Node, Service
 from raftreg.state import Found, Query, State
-from tests.e2e.cluster import free_ports
+from tests.dns.messages import make_query
+from tests.e2e.cluster import Cluster, free_ports
 
-A, SRV = 1, 33
+EDNS_SIZE = 4096  # with it all instances fit into the answer
 COUNTS = (3, 50)
-EDNS = b"\0\0\x29\x10\0\0\0\0\0\0\0"  # 4096 bytes
 _WAIT_S = 20.0
-
-
-def question(name: str, kind: int, *, edns: bool = True) -> bytes:
-    """A query; with EDNS all instances fit into the answer."""
-    labels = b"".join(bytes((len(label),)) + label.encode() for label in name.split("."))
-    header = b"\x12\x34\x01\0\0\x01\0\0\0\0" + (b"\0\x01" if edns else b"\0\0")
-    return header + labels + b"\0" + kind.to_bytes(2) + b"\0\x01" + (EDNS if edns else b"")
 
 
 def cases() -> Iterator[tuple[str, bytes]]:
     """What is asked, with a title for each."""
     for count in COUNTS:
-        for title, kind in (("A", A), ("SRV", SRV)):
-            yield f"{title}, {count} instances", question(f"web{count}.service.consul", kind)
-    yield "A, 50 instances, without EDNS (3 records)", question("web50.service.consul", A, edns=False)
-    yield "NXDOMAIN", question("none.service.consul", A)
+        for kind in ("A", "SRV"):
+            yield f"{kind}, {count} instances", make_query(f"web{count}.service.consul", kind, edns=EDNS_SIZE)
+    yield "A, 50 instances, without EDNS (3 records)", make_query("web50.service.consul", "A")
+    yield "NXDOMAIN", make_query("none.service.consul", "A", edns=EDNS_SIZE)
 
 
 def measure_answers(seconds: float) -> Iterator[tuple[str, float]]:
@@ -106,45 +97,24 @@ def measure_udp(port: int, seconds: float, clients: int) -> Iterator[tuple[str, 
         yield title, answered / seconds
 
 
-def _put(http: int, body: dict[str, object]) -> None:
-    url = f"http://127.0.0.1:{http}/v1/catalog/register"
-    request = urllib.request.Request(url, json.dumps(body).encode(), method="PUT")
-    with urllib.request.urlopen(request) as response:
-        response.read()
-
-
 @contextmanager
 def node() -> Iterator[int]:
-    """A node in memory with the services; the port of its DNS."""
-    http, dns = free_ports(2)
-    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("wb") as output:
-        command = [sys.executable, "-m", "raftreg", "dev", "--http", f"127.0.0.1:{http}"]
-        process = subprocess.Popen(
-            [*command, "--dns", f"127.0.0.1:{dns}", "--log-level", "warning"], stdout=output, stderr=output
-        )
-        try:
-            _wait_until_ready(http)
-            for count in COUNTS:
-                for number in range(count):
-                    service = {"Service": f"web{count}", "Port": 8000 + number}
-                    place = {"Node": f"node-{count}-{number}", "Address": f"10.{count}.0.{number}"}
-                    _put(http, place | {"Service": service})
-            yield dns
-        finally:
-            process.terminate()
-            process.wait(_WAIT_S)
-
-
-def _wait_until_ready(http: int) -> None:
-    end = time.monotonic() + _WAIT_S
-    while True:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{http}/readyz"):
-                return
-        except OSError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.05)
+    """A node with the services; the port of its DNS."""
+    (port,) = free_ports(1)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Cluster(Path(folder), size=1, dns=f"127.0.0.1:{port}") as cluster,
+    ):
+        cluster.start()
+        for count in COUNTS:
+            for number in range(count):
+                place = {"Node": f"node-{count}-{number}", "Address": f"10.{count}.0.{number}"}
+                service = {"Service": f"web{count}", "Port": 8000 + number}
+                reply = cluster["n1"].put(
+                    "/v1/catalog/register", json.dumps(place | {"Service": service}).encode()
+                )
+                assert reply.status == 200, reply.text
+        yield port
 
 
 def main() -> None:

@@ -146,3 +146,12 @@ class FakeNode:
         return replace(
             _STATUS, name=self.name, leader_name=self.cluster.leader, leader_contact_s=self.leader_contact_s
         )
+
+
+def run(scenario: Callable[[FakeCluster], Awaitable[None]]) -> None:
+    """Run a scenario on a cluster of a, b and c, with a as its leader."""
+
+    async def main() -> None:
+        await asyncio.wait_for(scenario(FakeCluster("a", "b", "c")), 20)
+
+    asyncio.run(main())

@@ -90,6 +90,8 @@ def register(
 ) -> None:
     """Register an instance of the service NAME.
 
+    It belongs to the node that is asked; with an --address of its own it outlives that node.
+
     \b
       raftreg services register web --port 8080 --address 10.0.0.7 --tag blue
       raftreg services register web --id web-2 --port 8081 --ttl 30s

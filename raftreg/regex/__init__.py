@@ -9,7 +9,7 @@ What is not
     * Unicode scripts by name (general categories such as `\\pL` are there). RE2 itself has neither backreferences nor
       look-around.
 
-One data flow: text -> tree (`syntax`) -> program (`automaton`, `captures`) -> simulated over the text.
+One data flow: text -> tree (`syntax`) -> `program` -> simulated over the text (`automaton`, `captures`).
 Spec: https://github.com/google/re2/wiki/Syntax. Thompson, "Regular Expression Search Algorithm" (1968); Cox, "Regular
 Expression Matching: the Virtual Machine Approach" (2009), for captures.
 """

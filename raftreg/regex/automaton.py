@@ -1,52 +1,28 @@
 """Regular expressions that cannot be made to hang: an automaton that reads each character once.
 
 Python's `re` backtracks, so that `(a+)+$` takes exponential time on the wrong text, and patterns come from clients.
-Here a pattern becomes a nondeterministic automaton (Thompson, 1968) that is simulated with the set of states it may
-be in; the transitions that were computed are remembered, so that further rows cost one look-up per character.
+Here a pattern becomes a nondeterministic automaton that is simulated with the set of states it may be in; the
+transitions that were computed are remembered, so that further rows cost one look-up per character.
 Programs are bounded in size, and so is what is remembered.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
-from raftreg.regex.syntax import parse_pattern
-from raftreg.regex.tree import (
-    Alternation,
-    Assertion,
-    Characters,
-    Concatenation,
-    Group,
-    PatternError,
-    Repeat,
-    Tree,
-)
+from raftreg.regex.program import Program
+from raftreg.regex.tree import PatternError
 
 __all__ = ["Pattern", "PatternError"]
 
 PROGRAM_SIZE_MAX: Final = 2000
 _REMEMBERED_MAX: Final = 2000
 
-Assertions = Callable[[str, str], bool]  # (character before or "", character after or "") -> holds
-
-
-@dataclass(slots=True)
-class _State:
-    """Either takes one character (`accepts`), or goes on freely to `out`, if `holds` there."""
-
-    accepts: Callable[[str], bool] | None = None
-    holds: Assertions | None = None
-    out: list[int] = field(default_factory=list)
-
 
 class Pattern:
     """A compiled pattern. Raises PatternError for what is no pattern, or too large a one."""
 
     def __init__(self, text: str) -> None:
-        self._states: list[_State] = []
-        final = self._add(_State())
-        self._first = self._build(parse_pattern(text), final)
-        self._final = final
+        program = Program(text, size_max=PROGRAM_SIZE_MAX, with_groups=False)
+        self._states, self._first, self._final = program.steps, program.first, program.final
         self._asserts = any(state.holds is not None for state in self._states)
         self._remembered: dict[tuple[frozenset[int], str, str], frozenset[int]] = {}
 
@@ -99,40 +75,3 @@ class Pattern:
             following = frozenset(taken)
             self._remembered[key] = following
         return following
-
-    def _add(self, state: _State) -> int:
-        if len(self._states) >= PROGRAM_SIZE_MAX:
-            raise PatternError("expression too large")
-        self._states.append(state)
-        return len(self._states) - 1
-
-    def _build(self, tree: Tree, following: int) -> int:
-        """Add the states of `tree`, which lead to `following`; the first one's number."""
-        match tree:
-            case Characters(accepts):
-                return self._add(_State(accepts=accepts, out=[following]))
-            case Assertion(holds):
-                return self._add(_State(holds=holds, out=[following]))
-            case Concatenation(parts):
-                for part in reversed(parts):
-                    following = self._build(part, following)
-                return following
-            case Alternation(branches):
-                return self._add(_State(out=[self._build(branch, following) for branch in branches]))
-            case Group(inner):
-                return self._build(inner, following)
-            case Repeat():
-                return self._build_repeat(tree, following)
-
-    def _build_repeat(self, repeat: Repeat, following: int) -> int:
-        first = following
-        if repeat.most is None:
-            loop = self._add(_State(out=[following]))
-            self._states[loop].out.append(self._build(repeat.inner, loop))
-            first = loop
-        else:
-            for _ in range(repeat.most - repeat.least):
-                first = self._add(_State(out=[self._build(repeat.inner, first), following]))
-        for _ in range(repeat.least):
-            first = self._build(repeat.inner, first)
-        return first

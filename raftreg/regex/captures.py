@@ -5,21 +5,9 @@ a backtracking matcher would try them; of two that reach the same place the firs
 threads than instructions.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
-from raftreg.regex.syntax import parse_pattern
-from raftreg.regex.tree import (
-    Alternation,
-    Assertion,
-    Characters,
-    Concatenation,
-    Group,
-    PatternError,
-    Repeat,
-    Tree,
-)
+from raftreg.regex.program import Program
 
 PROGRAM_SIZE_MAX: Final = 500
 TEXT_LENGTH_MAX: Final = 512
@@ -27,25 +15,13 @@ TEXT_LENGTH_MAX: Final = 512
 Bounds = tuple[int, ...]  # begin and end of each group, -1 for one that took no part
 
 
-@dataclass(slots=True)
-class _Step:
-    """One instruction: it takes a character, notes a bound (`save`), demands something, or is a fork of `out`."""
-
-    accepts: Callable[[str], bool] | None = None
-    holds: Callable[[str, str], bool] | None = None
-    save: int | None = None
-    out: tuple[int, ...] = ()  # the preferred one first
-
-
 class Captures:
     """A compiled pattern. Raises PatternError for what is no pattern, or too large a one."""
 
     def __init__(self, text: str) -> None:
-        self._steps: list[_Step] = []
-        self._groups = 0
-        self._final = self._add(_Step())
-        self._first = self._build(Group(parse_pattern(text), 0), self._final)
-        self._nothing: Bounds = (-1,) * (2 * self._groups + 2)
+        program = Program(text, size_max=PROGRAM_SIZE_MAX, with_groups=True)
+        self._steps, self._first, self._final = program.steps, program.first, program.final
+        self._nothing: Bounds = (-1,) * (2 * program.groups + 2)
 
     def search(self, text: str) -> tuple[str, ...] | None:
         """What the whole pattern and each group matched ("" for one that took no part), or None if nothing matches.
@@ -108,46 +84,3 @@ class Captures:
             if instruction.save is not None:
                 bounds = (*bounds[: instruction.save], position, *bounds[instruction.save + 1 :])
             pending.extend((following, bounds) for following in reversed(instruction.out))
-
-    def _add(self, step: _Step) -> int:
-        if len(self._steps) >= PROGRAM_SIZE_MAX:
-            raise PatternError("expression too large")
-        self._steps.append(step)
-        return len(self._steps) - 1
-
-    def _build(self, tree: Tree, following: int) -> int:
-        """Add the instructions of `tree`, which lead to `following`; the first one's number."""
-        match tree:
-            case Characters(accepts):
-                return self._add(_Step(accepts=accepts, out=(following,)))
-            case Assertion(holds):
-                return self._add(_Step(holds=holds, out=(following,)))
-            case Concatenation(parts):
-                for part in reversed(parts):
-                    following = self._build(part, following)
-                return following
-            case Alternation(branches):
-                return self._add(_Step(out=tuple(self._build(branch, following) for branch in branches)))
-            case Group(inner, number):
-                self._groups = max(self._groups, number)
-                end = self._add(_Step(save=2 * number + 1, out=(following,)))
-                return self._add(_Step(save=2 * number, out=(self._build(inner, end),)))
-            case Repeat():
-                return self._build_repeat(tree, following)
-
-    def _build_repeat(self, repeat: Repeat, following: int) -> int:
-        first = following
-        if repeat.most is None:
-            loop = self._add(_Step())
-            self._steps[loop].out = self._fork(repeat, self._build(repeat.inner, loop), following)
-            first = loop
-        else:
-            for _ in range(repeat.most - repeat.least):
-                first = self._add(_Step(out=self._fork(repeat, self._build(repeat.inner, first), following)))
-        for _ in range(repeat.least):
-            first = self._build(repeat.inner, first)
-        return first
-
-    @staticmethod
-    def _fork(repeat: Repeat, again: int, on: int) -> tuple[int, int]:
-        return (on, again) if repeat.lazy else (again, on)

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import weakref
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -13,19 +12,10 @@ from raftreg.errors import NoLeader, Refused
 from raftreg.registry import EVERYTHING, ReadOptions, Registry, Replica
 from raftreg.state import Found, State, Topic
 from raftreg.state.queries import KVGet, KVList
-from tests.fake_cluster import FakeCluster
+from tests.fake_cluster import FakeCluster, run
 
 SHORT_S = 0.2
 LONG_S = 60.0
-
-
-def run(scenario: Callable[[FakeCluster], Awaitable[None]]) -> None:
-    """Run a scenario on a cluster of a, b and c, with a as its leader."""
-
-    async def main() -> None:
-        await asyncio.wait_for(scenario(FakeCluster("a", "b", "c")), 20)
-
-    asyncio.run(main())
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from raftreg.errors import OutcomeUnknown, Refused
-from tests.fake_cluster import FakeCluster
+from tests.fake_cluster import FakeCluster, run
 
 SHORT_S = 0.2
-
-
-def run(scenario: Callable[[FakeCluster], Awaitable[None]]) -> None:
-    """Run a scenario on a cluster of a, b and c, with a as its leader."""
-
-    async def main() -> None:
-        await asyncio.wait_for(scenario(FakeCluster("a", "b", "c")), 20)
-
-    asyncio.run(main())
 
 
 def test_tell_leader_reaches_the_leader_and_survives_a_failover() -> None:

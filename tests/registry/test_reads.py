@@ -1,7 +1,6 @@
 """The read door: how fresh answers are, and what it takes to know."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -11,19 +10,10 @@ from raftreg.errors import NoLeader, Refused
 from raftreg.registry import ReadOptions
 from raftreg.state import Found, State, Topic
 from raftreg.state.queries import KVGet
-from tests.fake_cluster import FakeCluster
+from tests.fake_cluster import FakeCluster, run
 
 SHORT_S = 0.2
 LONG_S = 60.0
-
-
-def run(scenario: Callable[[FakeCluster], Awaitable[None]]) -> None:
-    """Run a scenario on a cluster of a, b and c, with a as its leader."""
-
-    async def main() -> None:
-        await asyncio.wait_for(scenario(FakeCluster("a", "b", "c")), 20)
-
-    asyncio.run(main())
 
 
 async def _spin() -> None:

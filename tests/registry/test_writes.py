@@ -1,7 +1,7 @@
 """The write door: batches, forwarding, trying again, and what each caller is told."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import pytest
 
@@ -13,18 +13,9 @@ from raftreg.registry.registry import COMMAND_BYTES_MAX
 from raftreg.registry.writes import BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, IN_FLIGHT_COMMANDS_MAX
 from raftreg.state.queries import KVGet, KVKeys
 from raftreg.transactions import KVOperand, Operation, Transaction
-from tests.fake_cluster import FakeCluster
+from tests.fake_cluster import FakeCluster, run
 
 SHORT_S = 0.2
-
-
-def run(scenario: Callable[[FakeCluster], Awaitable[None]]) -> None:
-    """Run a scenario on a cluster of a, b and c, with a as its leader."""
-
-    async def main() -> None:
-        await asyncio.wait_for(scenario(FakeCluster("a", "b", "c")), 20)
-
-    asyncio.run(main())
 
 
 def put(registry: Registry, key: str, value: bytes = b"v") -> asyncio.Task[object]:
