@@ -1,5 +1,7 @@
 """/v1/query: prepared queries as clients of Consul know them."""
 
+from typing import Any
+
 import pytest
 
 from tests.api.in_process import Node, run
@@ -209,7 +211,7 @@ def test_execute_takes_limit_and_near() -> None:
 
 
 def test_execute_tells_what_it_asked() -> None:
-    """Beside the instances, as in health/service but with null for no tags, the body has what is in headers elsewhere."""
+    """Beside the instances (as in health/service, but null for no tags) the body has what headers tell elsewhere."""
 
     async def scenario(node: Node) -> None:
         await _register_three(node)
@@ -217,9 +219,9 @@ def test_execute_tells_what_it_asked() -> None:
         reply = await node.get("/v1/query/find/execute?stale")
         body = reply.json
         assert isinstance(body, dict)
-        (instance,) = await node.rows("/v1/health/service/web?passing")
-        instance["Service"]["Tags"] = instance["Checks"][0]["ServiceTags"] = None
-        assert [instance] == body.pop("Nodes")
+        instances: Any = await node.rows("/v1/health/service/web?passing")
+        instances[0]["Service"]["Tags"] = instances[0]["Checks"][0]["ServiceTags"] = None
+        assert instances == body.pop("Nodes")
         assert {
             "Service": "web",
             "DNS": {"TTL": "10s"},
