@@ -7,8 +7,8 @@ because it decides which error the client gets when the time is up.
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import cast
 
 from raftreg.commands import Result, decode_batch, decode_results, encode_batch, encode_results
 from raftreg.consensus import Consensus
@@ -26,6 +26,7 @@ IN_FLIGHT_COMMANDS_MAX = 4096
 IN_FLIGHT_BYTES_MAX = 64 * 1024 * 1024
 FORWARDED_WRITES = b"\x01"  # the first byte of a call to the leader that carries a batch
 DRAIN_WITHOUT_LEADER_S = 1.0  # a node that stops waits no longer for somebody to finish its writes
+STOPPING = "this node is stopping"
 _DRAIN_LOOK_S = 0.1
 _INDEX_BYTES = 8
 
@@ -120,13 +121,15 @@ class Writer:
                 "writes left without an outcome: %d; their clients cannot know whether they happened", unknown
             )
         self._abandoned = True
+        for attempts in self._under_way:
+            attempts.give_up(STOPPING)
         for task in self._tasks:
             task.cancel()
 
     def _admit(self, commands: int, size: int) -> None:
         """Overloaded if this many more commands, with this many bytes, are too much; NoLeader at the very end."""
         if self._abandoned:
-            raise NoLeader("this node is stopping")
+            raise NoLeader(STOPPING)
         if (
             self._commands_in_flight + commands > IN_FLIGHT_COMMANDS_MAX
             or self._bytes_in_flight + size > IN_FLIGHT_BYTES_MAX
@@ -151,21 +154,24 @@ class Writer:
         size = 0
         for write in queue:
             if batch and (len(batch) == BATCH_COMMANDS_MAX or size + write.size > BATCH_BYTES_MAX):
-                self._spawn(self._run(batch))
+                self._begin(Attempts(batch))
                 batch, size = [], 0
             batch.append(write)
             size += write.size
-        self._spawn(self._run(batch))
+        self._begin(Attempts(batch))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+    def _begin(self, attempts: "Attempts") -> None:
+        if self._abandoned:
+            attempts.give_up(STOPPING)
+            return
+        self._under_way.add(attempts)
+        task = asyncio.get_running_loop().create_task(self._run(attempts))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, batch: list[PendingWrite]) -> None:
+    async def _run(self, attempts: "Attempts") -> None:
         """One batch from its first attempt to the outcome of each of its writes."""
-        attempts = Attempts(batch)
-        self._under_way.add(attempts)
+        batch = attempts.open
         try:
             async with asyncio.timeout(self._timeout_s):
                 while attempts.open:
@@ -178,7 +184,7 @@ class Writer:
         except Exception as error:  # whatever it is, nobody may be left waiting
             attempts.fail(error)
         except BaseException:
-            attempts.give_up("this node is stopping")
+            attempts.give_up(STOPPING)
             raise
         finally:
             self._under_way.discard(attempts)

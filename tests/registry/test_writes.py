@@ -361,3 +361,21 @@ def test_a_stop_says_how_many_writes_may_have_happened(caplog: pytest.LogCapture
     run(scenario)
     said = "writes left without an outcome: 1; their clients cannot know whether they happened"
     assert [said] == caplog.messages
+
+
+def test_a_write_of_the_last_moment_is_answered() -> None:
+    """A write that came in the very turn of the loop in which the node gave up the others does not wait in vain."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        registry = cluster.registry("b")
+        cluster.leader = None
+        first = put(registry, "k")
+        stop = asyncio.create_task(registry.stop())
+        await asyncio.sleep(0.01)
+        last = put(registry, "l")
+        asyncio.get_running_loop().call_soon(stop.cancel)
+        for write in (first, last):
+            with pytest.raises(NoLeader, match="stopping"):
+                await write
+
+    run(scenario)
