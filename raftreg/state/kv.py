@@ -102,8 +102,16 @@ class KVTable:
 
     def delete_tree(self, changes: Changes, command: KVDeleteTree) -> bool:
         """Delete every key that begins with the prefix."""
-        for name in list(self.order.under(as_name(command.prefix))):
-            self._remove(changes, name)
+        prefix = as_name(command.prefix)
+        names = list(self.order.under(prefix))
+        for name in names:
+            entry = self.entries.pop(name)
+            if entry.session is not None:
+                self._let_go(name, entry.session)
+            self._touch(changes, entry.key)
+        if names:
+            self.order.remove_under(prefix)
+            self.gone.bury_all(names, changes.index)
         return True
 
     def _remove(self, changes: Changes, name: bytes) -> None:

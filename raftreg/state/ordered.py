@@ -22,6 +22,16 @@ class OrderedKeys:
         """Remove a key that is there."""
         self._keys.remove(key)
 
+    def add_all(self, keys: Iterable[bytes]) -> None:
+        """Add many keys that are not there yet, several times faster than one by one."""
+        self._keys.update(keys)
+
+    def remove_under(self, prefix: bytes) -> None:
+        """Remove all keys that begin with the prefix, likewise."""
+        end = _end_of(prefix)
+        stop = len(self._keys) if end is None else self._keys.bisect_left(end)
+        del self._keys[self._keys.bisect_left(prefix) : stop]
+
     def under(self, prefix: bytes) -> Iterator[bytes]:
         """The keys that begin with the prefix, in order. The set must not change meanwhile."""
         keys: Iterator[bytes] = self._keys.irange(prefix, _end_of(prefix), inclusive=(True, False))

@@ -1,7 +1,7 @@
 """When things that are gone went: so that an index never goes back after a deletion."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from raftreg.state.ordered import OrderedKeys
 
@@ -30,6 +30,23 @@ class Tombstones:
             oldest, gone_at = self._index_of.popitem(last=False)
             self._order.remove(oldest)
             self.floor = gone_at
+
+    def bury_all(self, names: Sequence[bytes], index: int) -> None:
+        """Note that many names went with one command, as `bury` would one by one. None of them is noted yet."""
+        old = self._index_of
+        excess = len(old) + len(names) - self._size_max
+        if 0 < len(old) <= excess:
+            self.floor = next(reversed(old.values()))
+            old.clear()
+            self._order = OrderedKeys()
+        for _ in range(min(excess, len(old))):
+            oldest, self.floor = old.popitem(last=False)
+            self._order.remove(oldest)
+        kept = names[max(0, len(names) - self._size_max) :]
+        if len(kept) < len(names):
+            self.floor = index
+        old.update(dict.fromkeys(kept, index))
+        self._order.add_all(kept)
 
     def forget(self, name: bytes) -> None:
         """The name is back: its own index is above that of its deletion from now on."""
