@@ -92,7 +92,8 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         self._told_leader: str | None = None
         self.role_number = 0  # pysyncobj's: follower, candidate, leader
         snapshot, damages = store.newest_whole()
-        self.journal = Journal(log, records, genesis, snapshot.placed if snapshot else None)
+        placed, covered = (snapshot.placed, snapshot.previous[1]) if snapshot else (None, 0)
+        self.journal = Journal(log, records, genesis, placed, covered)
         if lost is not None and (damages or not self._covers_all_that_is_left(snapshot)):
             raise lost
         self._check_no_gap(store, snapshot, damages)

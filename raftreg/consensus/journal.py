@@ -27,6 +27,7 @@ SLICE_BYTES = 1 << 20
 Entry = tuple[bytes, int, int]  # data, index, term: pysyncobj's order
 
 _ADD, _TRUNCATE, _CLEAR, _META = 0, 1, 2, 3
+_REPLAYED = 1024  # entries that a replay keeps in memory although a snapshot covers them
 
 
 def _size(entries: Iterable[Entry]) -> int:
@@ -60,8 +61,14 @@ class Placed:
 class Journal(PysyncobjJournal):  # type: ignore[misc]  # pysyncobj is untyped
     """The log, newest member set first in mind. Indexes are Raft indexes; positions are offsets into `entries`."""
 
-    def __init__(self, log: Log, records: Iterable[bytes], genesis: bytes, base: Placed | None) -> None:
-        """`records` is what the log recovered; `base` is the member set in the newest snapshot, if there is one."""
+    def __init__(
+        self, log: Log, records: Iterable[bytes], genesis: bytes, base: Placed | None, covered: int = 0
+    ) -> None:
+        """`records` is what the log recovered; `base` is the member set in the newest snapshot, if there is one.
+
+        The snapshot covers what is below index `covered`: a replay does not keep that, or a whole segment would stay
+        in memory.
+        """
         self.log = log
         self.entries: list[Entry] = []
         self.size_bytes = 0  # of the entries in memory
@@ -73,18 +80,20 @@ class Journal(PysyncobjJournal):  # type: ignore[misc]  # pysyncobj is untyped
         self._undurable: deque[tuple[int, int]] = deque()  # (record number, entry index)
         self._term = 0
         self._vote: str | None = None
-        self._replay(records)
+        self._replay(records, covered)
         if not self.entries:
             self.add(genesis, 1, 0)
 
     # -- recovery ------------------------------------------------------------------------------------------------
-    def _replay(self, records: Iterable[bytes]) -> None:
+    def _replay(self, records: Iterable[bytes], covered: int) -> None:
         entries = self.entries
         for record in records:
             fields = msgpack.unpackb(record)
             kind = fields[0]
             if kind == _ADD:
                 entries.append((fields[3], fields[1], fields[2]))
+                if len(entries) >= _REPLAYED and entries[0][1] < covered:
+                    del entries[: min(covered - entries[0][1], len(entries) - 1)]
             elif kind == _META:
                 self._term, self._vote = fields[1], fields[2]
             elif kind == _TRUNCATE:

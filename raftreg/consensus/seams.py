@@ -4,6 +4,8 @@ pysyncobj is pinned exactly. A test compares the source hash of the methods that
 another version is noticed even if the names still exist.
 """
 
+import _socket
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +13,9 @@ import pysyncobj.syncobj
 from pysyncobj import SyncObj, SyncObjConf
 from pysyncobj.journal import Journal as PysyncobjJournal
 from pysyncobj.node import Node
+
+# Its import replaces this function of the whole process by one for another operating system.
+socket.inet_ntop = _socket.inet_ntop
 
 ATTRIBUTES = {
     "_SyncObj__raftElectionDeadline": "written: pysyncobj starts an election only after our pre-vote",

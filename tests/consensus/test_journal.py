@@ -53,6 +53,31 @@ def test_entries_above_the_bound_reach_the_members(host: Host) -> None:
     assert app(data) == sent[6][0][0]
 
 
+def test_a_replay_keeps_little_of_what_a_snapshot_covers() -> None:
+    """Memory after a restart is that of what is above the snapshot; the end of the log is what it was."""
+    log = MemoryLog()
+    before = journal(log)
+    for index in range(2, 5001):
+        before.add(b"x", index, 1)
+    for position, end in (
+        (3990, 5001),
+        (4500, 4600),
+    ):  # An unfinished tail is replaced, below and above the snapshot.
+        before.deleteEntriesFrom(position - before.first)
+        for index in range(position, end):
+            before.add(b"y", index, 2)
+    whole = journal(log)
+    for covered in (4000, 4599, 9000):
+        after = Journal(log, list(log.records), GENESIS, None, covered)
+        assert len(after) <= 2 * 1024
+        assert (whole.last, whole.durable, whole.entries[-len(after) :]) == (
+            after.last,
+            after.durable,
+            after.entries,
+        )
+        assert after.first <= min(covered, after.last)
+
+
 def test_entries_must_follow_each_other() -> None:
     """A gap is a bug that must not reach the disk."""
     with pytest.raises(Fatal, match="append at index 3 after 1"):

@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import socket
 
 from pysyncobj import SyncObj
 
@@ -31,3 +32,8 @@ def test_the_methods_leaned_on_are_those_that_were_studied() -> None:
         for name in seams.LEANED_ON
     }
     assert STUDIED == found
+
+
+def test_addresses_are_still_shown_as_before() -> None:
+    """pysyncobj replaces `socket.inet_ntop` when it is imported, by a function that fails here."""
+    assert "10.1.2.3" == socket.inet_ntop(socket.AF_INET, b"\n\x01\x02\x03")
