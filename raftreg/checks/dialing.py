@@ -106,11 +106,11 @@ async def _addresses(resolver: Resolver, network: str, host: str) -> list[str]:
     except TimeoutError:
         raise
     except OSError:
-        _check_files()
+        check_files()
         raise ProbeFailed(f"dial {network}: lookup {host}: no such host") from None
 
 
-def _check_files() -> None:
+def check_files() -> None:
     """NotProbed if this process can open no file: the resolver, which cannot say so, could not either."""
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))

@@ -5,6 +5,7 @@ import ssl
 from pathlib import Path
 from typing import Final
 
+from raftreg.checks.dialing import NotProbed, check_files
 from raftreg.errors import ConfigError
 
 _EXPIRED: Final = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
@@ -20,11 +21,21 @@ class TLSContexts:
         self._made: dict[bool, asyncio.Task[ssl.SSLContext]] = {}
 
     async def get(self, *, skip_verify: bool) -> ssl.SSLContext:
-        """The context for checks that verify what the target shows, or for those that do not."""
+        """The context for checks that verify what the target shows, or for those that do not.
+
+        NotProbed if none can be made now: the certificates, which were there at the start, cannot be read.
+        """
         if skip_verify not in self._made:
+            check_files()  # Where the system's certificates cannot be read, there is a context without any.
             making = asyncio.to_thread(make_context, self._ca_file, skip_verify=skip_verify)
             self._made[skip_verify] = asyncio.create_task(making)
-        return await asyncio.shield(self._made[skip_verify])
+        made = self._made[skip_verify]
+        try:
+            return await asyncio.shield(made)
+        except ConfigError as error:
+            if self._made.get(skip_verify) is made:
+                del self._made[skip_verify]
+            raise NotProbed(str(error)) from None
 
 
 def make_context(ca_file: Path | None, *, skip_verify: bool) -> ssl.SSLContext:

@@ -4,12 +4,14 @@ import contextlib
 import os
 import resource
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from raftreg.checks.dialing import NotProbed
-from tests.checks.targets import Target, probed, run
+from raftreg.checks.tls import TLSContexts
+from tests.checks.targets import CERTIFICATE, Target, probed, run
 
 
 @contextlib.contextmanager
@@ -48,5 +50,22 @@ def test_a_target_is_not_critical_because_this_node_has_no_file_left(
             options: dict[str, Any] = {option: target.format(listening.port)}
             with no_file_left(), pytest.raises(NotProbed, match="too many open files"):
                 await probed(kind, **options)
+
+    run(scenario)
+
+
+def test_certificates_that_cannot_be_read_for_a_while_are_read_later(tmp_path: Path) -> None:
+    """Nothing that went wrong once is kept: the next probe has the context."""
+
+    async def scenario() -> None:
+        path = tmp_path / "ca.pem"
+        contexts = TLSContexts(path)
+        with pytest.raises(NotProbed, match="cannot be read"):
+            await contexts.get(skip_verify=False)
+        path.write_bytes(CERTIFICATE.read_bytes())
+        with no_file_left(), pytest.raises(NotProbed, match="too many open files"):
+            await contexts.get(skip_verify=False)
+        context = await contexts.get(skip_verify=False)
+        assert context is await contexts.get(skip_verify=False)
 
     run(scenario)
