@@ -53,6 +53,9 @@ from raftreg.transactions import Transaction
 SessionCommand = (
     KVLock | KVUnlock | SessionCreate | SessionDestroy | SessionsKeep | SessionExpire | LockDelaysEnd
 )
+REFUSAL_MAX = (
+    2048  # characters of why something was refused: it quotes what came, and is remembered with many others
+)
 FORGOTTEN = (
     "rpc error: outcome unknown: the request is older than the memory of results, "
     "so it cannot be told whether it was applied before; nothing was applied now"
@@ -115,7 +118,7 @@ class State:
                 result = Ok(self.index, value)
             except Refused as refused:
                 assert not changes.topics, "a command that is refused changes nothing"
-                result = Failed(self.index, refused.status, refused.text)
+                result = Failed(self.index, refused.status, refused.text[:REFUSAL_MAX])
         self._results.remember(request.id, result)
         return Applied(result, tuple(changes.topics))
 

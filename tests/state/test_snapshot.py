@@ -157,3 +157,13 @@ def test_forgotten_request_says_that_its_outcome_is_unknown() -> None:
     assert Failed(5, 500, FORGOTTEN) == state.apply(old).result
     assert Failed(5, 500, FORGOTTEN) == state.apply(old).result
     assert queries.KVGet("a").run(state).index == 2
+
+
+def test_refusals_that_quote_what_came_are_short() -> None:
+    """Results are remembered by the ten thousands, so that a name of a megabyte must not be kept with each."""
+    state = small_state()
+    session = Session("s3", "n", node_checks=("x" * 1_000_000,))
+    result = state.apply(Request(b"refused", 1, SessionCreate(session))).result
+    assert isinstance(result, Failed)
+    assert result.text.startswith("Missing check 'xxx")
+    assert 5000 > len(state.dump())
