@@ -24,4 +24,10 @@ bin=.venv-test/bin
 "$bin/ruff" format --check .
 "$bin/ruff" check .
 "$bin/mypy" raftreg tests bench
+# What starts real processes has the machine for itself; the rest is shared by its cores.
+if (($# == 0)); then
+    processes=(tests/e2e tests/verify tests/clients)
+    "$bin/python" -m pytest --numprocesses auto --dist loadfile "${processes[@]/#/--ignore=}"
+    exec "$bin/python" -m pytest "${processes[@]}"
+fi
 exec "$bin/python" -m pytest "$@"

@@ -108,11 +108,12 @@ class Held:
 
     def run(self, command: Sequence[str]) -> int:
         """Run the command to its end; its exit code. If the lock is lost, it is terminated."""
+        signals = _Signals()
         try:
             process = subprocess.Popen(command, env=os.environ | self._environ)
         except OSError as error:
             raise CommandFailed(f"{command[0]} cannot be run: {error.strerror}") from None
-        _forward_signals(process)
+        signals.pass_to(process)
         while process.poll() is None and not self._lost:
             try:
                 process.wait(POLL_S)
@@ -159,14 +160,26 @@ class Held:
                 return
 
 
-def _forward_signals(process: "subprocess.Popen[bytes]") -> None:
-    """Let whoever stops this process stop the command."""
+class _Signals:
+    """Lets whoever stops this process stop the command, also in the moment in which the command is being started."""
 
-    def forward(number: int, frame: FrameType | None) -> None:
-        process.send_signal(number)
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._early: int | None = None
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._came)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, forward)
+    def _came(self, number: int, frame: FrameType | None) -> None:
+        if self._process is None:
+            self._early = number
+        else:
+            self._process.send_signal(number)
+
+    def pass_to(self, process: "subprocess.Popen[bytes]") -> None:
+        """The command runs now: it gets what came before, and what will come."""
+        self._process = process
+        if self._early is not None:
+            process.send_signal(self._early)
 
 
 def _terminate(process: "subprocess.Popen[bytes]") -> None:
