@@ -165,7 +165,7 @@ for ((node = 0; node < nodes; node++)); do
         ! is_taken "$port" || fail "127.0.0.1:$port is taken: stop what listens there, or give another --base-port"
     done
 done
-make_venv cluster/.venv
+make_venv cluster/.venv grpc
 raftreg=cluster/.venv/bin/raftreg
 peers=""
 for ((node = 1; node <= nodes; node++)); do peers+="${peers:+,}n$node=127.0.0.1:$((raft_base + node - 1))"; done
