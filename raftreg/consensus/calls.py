@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from raftreg.consensus.guard import Message
 
 _log = logging.getLogger(__name__)
+_ROOM_LOOK_S = 0.01
 Handler = Callable[[str, bytes], Awaitable[bytes]]
 
 
@@ -158,7 +159,11 @@ class Calls:
     async def _answer_call(self, member: str, number: int, data: bytes) -> None:
         try:
             answer = await self._handle(name_of(member), data)
-            self.engine.outlet(member, [m.ANSWER, number, None, answer])
+            # Behind other large answers there may be no room for a while. Who is gone was told so by its own end.
+            while not self.engine.outlet(member, [m.ANSWER, number, None, answer]):
+                if member not in self.engine.guard.up:
+                    return
+                await asyncio.sleep(_ROOM_LOOK_S)
         except RaftregError as error:
             self.engine.outlet(member, [m.ANSWER, number, *_detail_of(error)])
         except (

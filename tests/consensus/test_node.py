@@ -9,6 +9,7 @@ import pysyncobj.tcp_connection
 import pysyncobj.transport
 import pytest
 
+from raftreg.consensus.exchange import SEND_LIMIT_BYTES
 from raftreg.consensus.frames import MESSAGE_LIMIT_BYTES
 from raftreg.consensus.members import Members
 from raftreg.errors import NotLeader, OutcomeUnknown, Overloaded, StartRefused
@@ -93,6 +94,23 @@ def test_an_answer_that_is_too_long_for_a_frame_is_told_as_unknown(tmp_path: Pat
         leader.serve_calls(serve)
         with pytest.raises(OutcomeUnknown, match="failed at it"):
             await follower.call_leader(b"hello")
+
+    with_trio(tmp_path, scenario)
+
+
+def test_large_answers_at_once_all_arrive(tmp_path: Path) -> None:
+    """What has no room on the connection behind the others waits for it."""
+
+    async def scenario(trio: Trio) -> None:
+        await trio.start()
+        leader, follower = await trio.leader(), await trio.follower()
+
+        async def serve(caller: str, data: bytes) -> bytes:
+            return data * SEND_LIMIT_BYTES
+
+        leader.serve_calls(serve)
+        calls = [follower.call_leader(bytes((number,))) for number in range(4)]
+        assert [0, 1, 2, 3] == [answer[0] for answer in await asyncio.wait_for(asyncio.gather(*calls), 30)]
 
     with_trio(tmp_path, scenario)
 
