@@ -245,9 +245,9 @@ class Harm:
         self.cluster.hosts[name].disk.failing = True
 
     def _full(self, fault: Fault, name: str, dice: Stream) -> None:
-        disk = self.cluster.hosts[name].disk
-        disk.full = True
-        self._later(fault.lasts_s, setattr, disk, "full", False)
+        host = self.cluster.hosts[name]
+        host.disk.full = True
+        self._later(fault.lasts_s, host.make_room)
 
     def _wall_jump(self, fault: Fault, name: str, dice: Stream) -> None:
         self.cluster.hosts[name].clock.wall_offset_s += dice.uniform(-4000.0, 4000.0)

@@ -66,6 +66,19 @@ class Host:
             return float("inf")
         return max(self.troubled_at, self.life.paused_until, self.pace.ends_at)
 
+    def make_room(self) -> None:
+        """There is room on the disk again."""
+        if self.disk.full:
+            self.disk.full = False
+            self.troubled_at = self.cluster.loop.now
+
+    def mend_disk(self) -> None:
+        """There is room on the disk, and its syncs succeed."""
+        self.make_room()
+        if self.disk.failing:
+            self.disk.failing = False
+            self.troubled_at = self.cluster.loop.now
+
     def start(self) -> None:
         """Begin a life, unless there is one."""
         if self.life.alive or self.refused is not None:

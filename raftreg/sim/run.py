@@ -148,7 +148,7 @@ def _heal(cluster: Cluster, harm: Harm) -> None:
     cluster.network.mend_all()
     now = cluster.loop.now
     for host in cluster.hosts.values():
-        host.disk.full = host.disk.failing = False
+        host.mend_disk()
         host.pace.slow_until = 0.0
         cluster.loop.at(max(now, host.life.paused_until) + 0.01, cluster.loop.world, host.start)
     longest = max(host.life.paused_until for host in cluster.hosts.values())
