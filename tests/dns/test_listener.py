@@ -16,7 +16,7 @@ from raftreg.errors import StartRefused
 from raftreg.server import Server
 from tests.dev_node import DevNode
 from tests.dns.messages import Message, make_query, parse
-from tests.e2e.cluster import request
+from tests.e2e.cluster import request, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -152,8 +152,11 @@ def _is_closed(sock: socket.socket, query: bytes = b"") -> bool:
         return True
 
 
-def test_a_flood_of_datagrams_is_answered(node: DevNode) -> None:
-    """What a thousand questions cost leaves the API reachable."""
+def test_a_flood_of_datagrams_is_outlived(node: DevNode) -> None:
+    """What a thousand questions cost leaves the API reachable, and the next question is answered.
+
+    How many of the thousand are lost in the buffers of the kernel is nobody's promise.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.settimeout(20)
         sock.connect(("127.0.0.1", node.dns_port))
@@ -162,9 +165,21 @@ def test_a_flood_of_datagrams_is_answered(node: DevNode) -> None:
         )
         sender.start()
         assert 200 == request(node.port, "GET", "/livez").status
-        answered = sum(len(sock.recv(65535)) > 12 for _ in range(500))
+        assert len(sock.recv(65535)) > 12
         sender.join()
-    assert 500 == answered
+    assert wait_until("an answer after the flood", lambda: _asked_once(node.dns_port))
+
+
+def _asked_once(port: int) -> bool:
+    """Whether one question is answered within a second."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(1)
+        sock.connect(("127.0.0.1", port))
+        sock.send(make_query("web.service.consul"))
+        try:
+            return len(sock.recv(65535)) > 12
+        except TimeoutError:
+            return False
 
 
 def test_a_taken_port_is_refused_where_it_was_asked_for() -> None:
