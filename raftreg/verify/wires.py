@@ -38,6 +38,7 @@ class Wires:
         self._writers: dict[Pair, set[asyncio.StreamWriter]] = {}
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
 
     def __enter__(self) -> "Wires":
         self._thread.start()
@@ -105,6 +106,10 @@ class Wires:
             self._tasks.add(task)
             try:
                 await self._carry(pair, port, reader, writer)
+            except asyncio.CancelledError:
+                # The end of the wires, and of this task. Python 3.11's streams take a cancelled one for a bug.
+                if not self._stopping:
+                    raise
             finally:
                 self._tasks.discard(task)
                 writer.transport.abort()
@@ -143,6 +148,7 @@ class Wires:
     async def _stop(self) -> None:
         for server in self._servers:
             server.close()
+        self._stopping = True
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
