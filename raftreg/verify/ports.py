@@ -8,10 +8,10 @@ from raftreg.chance import Stream
 PORTS = range(20_000, 30_000)
 
 
-def free_ports(count: int, chance: Stream) -> list[int]:
+def free_ports(count: int, chance: Stream, among: range = PORTS) -> list[int]:
     """Ports of 127.0.0.1 on which nothing listens now, neither by TCP nor by UDP."""
     found: list[int] = []
-    for port in chance.sample(PORTS, len(PORTS)):
+    for port in chance.sample(among, len(among)):
         if len(found) == count:
             break
         if not _answers(port) and _can_bind(port, socket.SOCK_STREAM) and _can_bind(port, socket.SOCK_DGRAM):

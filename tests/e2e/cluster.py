@@ -80,8 +80,13 @@ def finish_get(connection: socket.socket) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 on which nothing listens now."""
-    return ports.free_ports(count, random.Random())
+    """Ports of 127.0.0.1 on which nothing listens now. Tests that run side by side choose from shares of their own."""
+    worker, workers = (
+        os.environ.get("PYTEST_XDIST_WORKER", "gw0"),
+        os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"),
+    )
+    share = ports.PORTS[int(worker.removeprefix("gw")) :: int(workers)]
+    return ports.free_ports(count, random.Random(), share)
 
 
 def wait_until(what: str, probe: Callable[[], T | None], timeout_s: float = START_TIMEOUT_S) -> T:
