@@ -34,6 +34,7 @@ class Consistency(Workload):
             "--seed",
             str(seed),
             "--json",
+            "--no-report",
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         verdict = json.loads(done.stdout)

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from raftreg.sim.cluster import Cluster
 
 LOOK_S = 0.5
-STILL_S = 1.5  # times the profile's timing: as long may a calm majority commit nothing
+# Times the profile's timing: as long may a calm majority commit nothing. 0.9 of it is what a member that has just
+# started waits for objections when another one is away (`admission`).
+STILL_S = 2.4
 HUNG_DISK_S = 2.2  # a leader whose disk hangs gives up after so long
 LAG_S = 1.5  # times the profile's timing: as long may a calm member of a calm majority lag behind
 
