@@ -19,8 +19,7 @@ from raftreg.errors import NotLeader, RaftregError
 from raftreg.model import Session
 from raftreg.registry import EVERYTHING, Registry
 from raftreg.state import Topic
-from raftreg.state.changes import LOCK_DELAYS
-from raftreg.state.queries import LockDelays, SessionById, Sessions
+from raftreg.state.queries import LockDelayOf, LockDelays, SessionById, Sessions
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +49,8 @@ class SessionDuty:
         self._leading = False
         self._keeper: int | None = None  # the number of the SessionsKeep that this node wrote
         self._dirty: set[str] = set()
-        self._all_dirty = self._delays_dirty = True
+        self._dirty_delays: set[str] = set()
+        self._all_dirty = True
         self.expired = 0  # sessions that this node ended because their time was over
 
     def on_topics(self, topics: Sequence[Topic]) -> None:
@@ -60,10 +60,10 @@ class SessionDuty:
         for topic in topics:
             if topic[0] == "session":
                 self._dirty.add(topic[1])
-            elif topic == LOCK_DELAYS:
-                self._delays_dirty = True
+            elif topic[0] == "lock-delay":
+                self._dirty_delays.add(topic[1])
             elif topic == EVERYTHING:
-                self._all_dirty = self._delays_dirty = True
+                self._all_dirty = True
             else:
                 continue
             self._wake()
@@ -90,7 +90,7 @@ class SessionDuty:
             return _IDLE_S
         if not self._leading or (self._keeper is not None and not self._keeps()):
             self._rest()
-            self._leading = self._all_dirty = self._delays_dirty = True
+            self._leading = self._all_dirty = True
         now = self._clock.now()
         self._look(now)
         if self._sessions and self._keeper is None:
@@ -108,7 +108,7 @@ class SessionDuty:
         self._leading = False
         self._keeper = None
         self._deadlines.clear()
-        for known in (self._sessions, self._delays, self._expiring, self._dirty):
+        for known in (self._sessions, self._delays, self._expiring, self._dirty, self._dirty_delays):
             known.clear()
 
     async def _keep(self) -> None:
@@ -124,6 +124,8 @@ class SessionDuty:
         if self._all_dirty:
             self._dirty.update(self._sessions)
             self._dirty.update(session.id for session in self._registry.local(Sessions()).value)
+            self._dirty_delays.update(self._delays)
+            self._dirty_delays.update(key for key, _, _ in self._registry.local(LockDelays()).value)
         dirty, self._dirty, self._all_dirty = self._dirty, set(), False
         for session_id in dirty:
             session = self._registry.local(SessionById(session_id)).value
@@ -133,19 +135,18 @@ class SessionDuty:
                 self._expiring.discard(session_id)
             elif session_id not in self._sessions:
                 self._watch(session, now)
-        if self._delays_dirty:
-            self._delays_dirty = False
-            self._look_at_delays(now)
+        delays, self._dirty_delays = self._dirty_delays, set()
+        for key in delays:
+            self._look_at_delay(key, now)
 
-    def _look_at_delays(self, now: float) -> None:
-        rows = self._registry.local(LockDelays()).value
-        for key in self._delays.keys() - {key for key, _, _ in rows}:
-            del self._delays[key]
+    def _look_at_delay(self, key: str, now: float) -> None:
+        delay = self._registry.local(LockDelayOf(key)).value
+        if delay is None:
+            self._delays.pop(key, None)
             self._deadlines.drop((_DELAY, key))
-        for key, delay_ns, index in rows:
-            if self._delays.get(key) != index:
-                self._delays[key] = index
-                self._deadlines.set((_DELAY, key), now + delay_ns / 1e9)
+        elif self._delays.get(key) != delay.index:
+            self._delays[key] = delay.index
+            self._deadlines.set((_DELAY, key), now + delay.delay_ns / 1e9)
 
     def _watch(self, session: Session, now: float) -> None:
         """The session has a full TTL from now on."""

@@ -24,9 +24,9 @@ What is not
     * Waiting, encoding for clients, and time: see `raftreg.registry`, `raftreg.api` and `raftreg.duties`.
 
 Topics: ("kv", key); ("node", folded name) for anything on a node; ("service", folded name) for anything that an answer
-about its health consists of (instances, their nodes, checks of both); ("session", id); ("nodes", ""), ("services", ""),
-("checks", ""), ("sessions", ""), ("lock-delays", "") and the like for the tables. Queries below a prefix wait on
-("kv-under", prefix), which the watcher compares with ("kv", key).
+about its health consists of (instances, their nodes, checks of both); ("session", id); ("lock-delay", key);
+("nodes", ""), ("services", ""), ("checks", ""), ("sessions", ""), ("lock-delays", "") and the like for the tables.
+Queries below a prefix wait on ("kv-under", prefix), which the watcher compares with ("kv", key).
 
 One data flow: log entry -> State.apply_entry -> tables -> Applied(result, topics); queries read the tables.
 What the indexes mean to clients: https://developer.hashicorp.com/consul/api-docs/features/blocking.

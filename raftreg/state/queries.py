@@ -12,7 +12,8 @@ from raftreg.model import Check, KVEntry, Node, Service, Session
 from raftreg.state.catalog import NODE_LEVEL
 from raftreg.state.changes import CHECKS, LOCK_DELAYS, NODES, SERVICES, SESSIONS, Found, Topic, fold
 from raftreg.state.machine import State
-from raftreg.state.tombstones import as_name
+from raftreg.state.sessions import LockDelay
+from raftreg.state.tombstones import as_name, as_text
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -325,7 +326,19 @@ class LockDelays:
 
     def run(self, state: State) -> Found[tuple[tuple[str, int, int], ...]]:
         delays = sorted(state.sessions.delays.items())
-        rows = tuple(
-            (name.decode("utf-8", "surrogateescape"), delay.delay_ns, delay.index) for name, delay in delays
-        )
+        rows = tuple((as_text(name), delay.delay_ns, delay.index) for name, delay in delays)
         return Found(state.sessions.delays_changed, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class LockDelayOf:
+    """The lock delay of one key, None if it may be locked."""
+
+    key: str
+
+    def topics(self) -> tuple[Topic, ...]:
+        return (("lock-delay", self.key),)
+
+    def run(self, state: State) -> Found[LockDelay | None]:
+        delay = state.sessions.delays.get(as_name(self.key))
+        return Found(state.sessions.delays_changed if delay is None else delay.index, delay)

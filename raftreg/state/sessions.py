@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from raftreg.model import Session
 from raftreg.state.changes import LOCK_DELAYS, SESSIONS, Changes, fold
+from raftreg.state.tombstones import as_text
 
 Key = TypeVar("Key")
 
@@ -78,12 +79,12 @@ class SessionTable:
     def begin_delay(self, changes: Changes, name: bytes, delay_ns: int) -> None:
         """Nobody may lock the key from now on."""
         self.delays[name] = LockDelay(delay_ns, changes.index)
-        self._touch_delays(changes)
+        self._touch_delay(changes, name)
 
     def end_delay(self, changes: Changes, name: bytes) -> None:
         """The key, which has a delay, may be locked again."""
         del self.delays[name]
-        self._touch_delays(changes)
+        self._touch_delay(changes, name)
 
     def _of(self, session_ids: Iterable[str]) -> tuple[Session, ...]:
         return tuple(self.sessions[session_id] for session_id in sorted(session_ids))
@@ -100,9 +101,10 @@ class SessionTable:
         changes.touch(SESSIONS)
         changes.touch(("session", session_id))
 
-    def _touch_delays(self, changes: Changes) -> None:
+    def _touch_delay(self, changes: Changes, name: bytes) -> None:
         self.delays_changed = changes.index
         changes.touch(LOCK_DELAYS)
+        changes.touch(("lock-delay", as_text(name)))
 
 
 def _discard(ids_of: dict[Key, set[str]], key: Key, session_id: str) -> None:

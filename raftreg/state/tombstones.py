@@ -70,3 +70,8 @@ class Tombstones:
 def as_name(text: str) -> bytes:
     """Text as the tables order it: by its bytes."""
     return text.encode("utf-8", "surrogateescape")
+
+
+def as_text(name: bytes) -> str:
+    """What `as_name` made a name of."""
+    return name.decode("utf-8", "surrogateescape")

@@ -7,7 +7,7 @@ The tables have no way back. So a transaction that writes is first carried out o
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
 from raftreg.commands import KVDelete, KVDeleteTree, KVLock, KVSet, KVUnlock
 from raftreg.errors import Refused
@@ -32,6 +32,7 @@ OUTCOME_BYTES_MAX: Final = 1024 * 1024
 KV_WRITES: Final = frozenset({"set", "cas", "lock", "unlock", "delete", "delete-cas", "delete-tree"})
 
 Found = Iterable[Record]
+Row = TypeVar("Row", Node, Service, Check)
 
 
 def writes(operation: Operation) -> bool:
@@ -180,22 +181,20 @@ def _read_key(core: Core, verb: str, operand: KVOperand) -> Found:
 def _node(core: Core, changes: Changes, verb: str, node: Node) -> Found:
     catalog = core.catalog
     host = catalog.host(node.name)
-    stale = verb.endswith("cas") and node.modify_index != (0 if host is None else host.node.modify_index)
+    old = None if host is None else host.node
+    what = f"node {_quoted(node.name)}"
     match verb:
         case "get":
             if node.id:
-                host = catalog.hosts.get(catalog.name_of_id.get(node.id, ""))
-            if host is None:
-                raise _failed(f"node {_quoted(node.name)} doesn't exist")
-            return (host.node,)
+                named = catalog.hosts.get(catalog.name_of_id.get(node.id, ""))
+                old = None if named is None else named.node
+            return (_existing(old, what),)
         case "set" | "cas":
-            if stale:
-                raise _failed(f"failed to set node {_quoted(node.name)}, index is stale")
+            _refuse_stale(verb, node, old, f"failed to set {what}")
             registration.refuse_taken_name(catalog, host, node, node.name)
             return (registration.put_node(catalog, changes, host, node).node,)
         case "delete" | "delete-cas":
-            if stale or (host is None and verb == "delete-cas"):
-                raise _failed(f"failed to delete node {_quoted(node.name)}, index is stale")
+            _refuse_stale(verb, node, old, f"failed to delete {what}")
             if host is not None:
                 catalog.drop_node(changes, host)
             return ()
@@ -205,24 +204,19 @@ def _node(core: Core, changes: Changes, verb: str, node: Node) -> Found:
 def _service(core: Core, changes: Changes, verb: str, service: Service) -> Found:
     host = core.catalog.host(service.node)
     old = None if host is None else host.services.get(service.id)
-    stale = verb.endswith("cas") and service.modify_index != (0 if old is None else old.modify_index)
     what = f"service {_quoted(service.id)} on node {_quoted(service.node)}"
     match verb:
         case "get":
-            if old is None:
-                raise _failed(f"{what} doesn't exist")
-            return (old,)
+            return (_existing(old, what),)
         case "set" | "cas":
             place = _host(host)
-            if stale:
-                raise _failed(f"failed to set {what}, index is stale")
+            _refuse_stale(verb, service, old, f"failed to set {what}")
             if not service.id:
                 raise _failed("failed inserting service: object missing primary index")
             registration.put_service(core.catalog, changes, place, service)
             return (place.services[service.id],)
         case "delete" | "delete-cas":
-            if stale or (old is None and verb == "delete-cas"):
-                raise _failed(f"failed to delete {what}, index is stale")
+            _refuse_stale(verb, service, old, f"failed to delete {what}")
             if host is not None and old is not None:
                 core.catalog.drop_service(changes, host, old)
             return ()
@@ -232,17 +226,13 @@ def _service(core: Core, changes: Changes, verb: str, service: Service) -> Found
 def _check(core: Core, changes: Changes, verb: str, check: Check) -> Found:
     host = core.catalog.host(check.node)
     old = None if host is None else host.checks.get(check.id)
-    stale = verb.endswith("cas") and check.modify_index != (0 if old is None else old.modify_index)
     what = f"check {_quoted(check.id)} on node {_quoted(check.node)}"
     match verb:
         case "get":
-            if old is None:
-                raise _failed(f"{what} doesn't exist")
-            return (old,)
+            return (_existing(old, what),)
         case "set" | "cas":
             place = _host(host)
-            if stale:
-                raise _failed(f"failed to set {what}, index is stale")
+            _refuse_stale(verb, check, old, f"failed to set {what}")
             if check.service_id not in (NODE_LEVEL, *place.services):
                 raise _failed("Missing service registration")
             if not check.id:
@@ -250,12 +240,25 @@ def _check(core: Core, changes: Changes, verb: str, check: Check) -> Found:
             registration.put_check(core.catalog, changes, place, check, keep_status=False)
             return (place.checks[check.id],)
         case "delete" | "delete-cas":
-            if stale or (old is None and verb == "delete-cas"):
-                raise _failed(f"failed to delete {what}, index is stale")
+            _refuse_stale(verb, check, old, f"failed to delete {what}")
             if host is not None and old is not None:
                 core.catalog.drop_check(changes, host, old)
             return ()
     raise _failed(f"unknown Check verb {_quoted(verb)}")
+
+
+def _existing(found: Row | None, what: str) -> Row:
+    if found is None:
+        raise _failed(f"{what} doesn't exist")
+    return found
+
+
+def _refuse_stale(verb: str, given: Row, old: Row | None, failure: str) -> None:
+    """Raises where a verb with a condition names another index than that of what is there; 0 for nothing."""
+    if verb == "delete-cas" and old is None:
+        raise _failed(f"{failure}, index is stale")
+    if verb.endswith("cas") and given.modify_index != (0 if old is None else old.modify_index):
+        raise _failed(f"{failure}, index is stale")
 
 
 def _host(host: Host | None) -> Host:

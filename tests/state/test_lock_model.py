@@ -159,4 +159,8 @@ def test_locks_are_as_simple_as_they_look(sequence: list[Command]) -> None:
         for session in simple.sessions.values():
             assert session.id in [one.id for one in queries.NodeSessions(session.node).run(state).value]
         assert simple.delays == {key: index for key, _, index in queries.LockDelays().run(state).value}
+        for key, index in simple.delays.items():
+            delay = queries.LockDelayOf(key).run(state).value
+            assert delay is not None
+            assert index == delay.index
         assert not simple.delays.keys() & {key for key, entry in simple.entries.items() if entry[3]}
