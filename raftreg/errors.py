@@ -5,6 +5,7 @@
     ├── NotApplied          definite: nothing happened, safe to retry
     │   ├── NoLeader        nobody leads, or nobody could be asked in time
     │   ├── NotLeader       this node does not lead (any more); ask again elsewhere
+    │   │   └── HandingOver it leads, but has to go: it gives the lead away, ask the next leader
     │   └── Overloaded      too much in flight; retry after `retry_after_s`
     ├── OutcomeUnknown      indefinite: the write may or may not have happened
     └── StartRefused        an operator's mistake: one line, exit code 1
@@ -41,6 +42,10 @@ class NoLeader(NotApplied):
 
 class NotLeader(NotApplied):
     """This node does not lead; nothing was appended to the log."""
+
+
+class HandingOver(NotLeader):
+    """This leader began to give the lead away, because what was asked takes another leader; nothing was done."""
 
 
 class Overloaded(NotApplied):

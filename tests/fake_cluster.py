@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from raftreg.clock import SystemClock
-from raftreg.consensus import StateMachine, Status
-from raftreg.errors import NoLeader, NotLeader, OutcomeUnknown, Overloaded
+from raftreg.consensus import MemberChange, StateMachine, Status
+from raftreg.errors import NoLeader, NotLeader, OutcomeUnknown, Overloaded, Refused
 from raftreg.registry import Registry, Replica
 from raftreg.state import State
 
@@ -136,6 +136,17 @@ class FakeNode:
     def serve_calls(self, handler: Callable[[str, bytes], Awaitable[bytes]]) -> None:
         """Set what others call while this node leads."""
         self.handler = handler
+
+    async def change_members(self, change: MemberChange) -> int:
+        """Refuse: the nodes of this cluster are fixed."""
+        raise Refused(409, f"no {change.kind} here")
+
+    async def transfer_leadership(self, to: str | None = None) -> str:
+        """Elect the named node."""
+        if to is None:
+            raise Refused(409, "name the node")
+        self.cluster.elect(to)
+        return to
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call back in `FakeCluster.elect`."""

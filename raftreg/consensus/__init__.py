@@ -20,6 +20,17 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 Role = Literal["leader", "follower", "candidate", "starting"]
+ChangeKind = Literal["add", "promote", "remove", "replace"]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberChange:
+    """One step from a member set to the next. Ids are name.incarnation, never names."""
+
+    kind: ChangeKind
+    member: str  # who comes (as a learner), becomes a voter, or goes
+    old: str = ""  # replace: who goes; `member` comes in its place, as a learner
+    standby: bool = False  # add, replace: a learner that is meant to stay one
 
 
 class StateMachine(Protocol):
@@ -49,6 +60,19 @@ class PeerStatus:
     connected: bool
     last_contact_s: float | None  # seconds since it was last heard, None if never
     match_index: int | None = None  # newest entry that it is known to have; None unless this node leads
+    # Whether its last round of catching up took less than an election timeout; None unless this node leads.
+    caught_up: bool | None = None
+    standby: bool = False  # a learner that is meant to stay one
+
+
+@dataclass(frozen=True, slots=True)
+class StrangerStatus:
+    """A connected process of this cluster, or one that has just taken over its genesis, that is no member."""
+
+    id: str  # name.incarnation
+    name: str
+    address: str  # host:port by which this node reaches it, "" if unknown
+    connected_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +94,10 @@ class Status:
     cluster_id: str
     leader_contact_s: float  # seconds since the leader was last heard; 0.0 on the leader itself
     peers: tuple[PeerStatus, ...]  # all members, this node included, sorted by name
+    members_index: int = 1  # Raft index of the member set in use
+    members_committed: bool = True  # whether that set is known to be committed
+    removed: bool = False  # a committed member set newer than this node's own is without this node
+    strangers: tuple[StrangerStatus, ...] = ()
 
 
 class Consensus(Protocol):
@@ -120,6 +148,23 @@ class Consensus(Protocol):
 
         It runs on the leader only. It may raise NotLeader (the caller gets NoLeader) or any other error of
         raftreg.errors but Fatal (the caller gets it as the same class with the same text).
+        """
+        ...
+
+    async def change_members(self, change: MemberChange) -> int:
+        """Change the member set by one step (leader only). Returns the raft index of the committed entry.
+
+        Raises Refused (409) if a rule forbids it, with what to do; HandingOver if this leader has to go and began to
+        give the lead away: ask the next leader again; NotLeader; in each case nothing was done. OutcomeUnknown if
+        leadership was lost: read the members, then decide. Has no timeout of its own.
+        """
+        ...
+
+    async def transfer_leadership(self, to: str | None = None) -> str:
+        """Hand leadership over (leader only), to the most advanced voter or to a named one, and wait until it leads.
+
+        Returns the id of the new leader. Raises Refused (409) if there is no heir or it did not take over in time,
+        NotLeader.
         """
         ...
 

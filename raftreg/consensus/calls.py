@@ -31,7 +31,7 @@ def _error_from(kind: str, detail: Any) -> RaftregError:
         return Refused(int(detail[0]), str(detail[1]))
     if kind == "Overloaded":
         return Overloaded(str(detail[1]), float(detail[0]))
-    if kind in ("NotLeader", "NoLeader"):
+    if kind in ("NotLeader", "NoLeader", "HandingOver"):
         return NoLeader(str(detail[1]))
     return OutcomeUnknown(str(detail[1]))
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raftreg.clock import Clock
-from raftreg.consensus import StateMachine
+from raftreg.consensus import MemberChange, StateMachine
 from raftreg.consensus import messages as m
 from raftreg.consensus.applied import AppliedWaiters
 from raftreg.consensus.calls import Calls
@@ -26,7 +26,7 @@ from raftreg.consensus.recovery import recover
 from raftreg.consensus.settings import RaftSettings
 from raftreg.consensus.snapshot import SnapshotStore
 from raftreg.consensus.wal import Wal
-from raftreg.errors import Damaged, Fatal, OutcomeUnknown, Overloaded
+from raftreg.errors import Damaged, Fatal, NotLeader, OutcomeUnknown, Overloaded, Refused
 
 _log = logging.getLogger(__name__)
 BACKLOG_BYTES = 64 << 20
@@ -45,6 +45,12 @@ class Surroundings:
     guarded: Callable[[Callable[[], object]], None]  # runs a piece of work; what it raises ends the process
     on_fatal: Callable[[BaseException], None]
     on_change: Callable[[], None]
+    on_members: Callable[[], None] = lambda: (
+        None
+    )  # the member set in use, or the committed one, is another one
+    on_outsider: Callable[[str], None] = lambda member: (
+        None
+    )  # asks for votes, but is not in the committed set
 
 
 class Driver:
@@ -101,6 +107,8 @@ class Driver:
                 want_tick=self.want_tick,
                 want_sync=wal.kick,
                 on_change=lambda: _later(around.loop, around.guarded, self._changed),
+                on_members=lambda: _later(around.loop, around.guarded, around.on_members),
+                on_outsider=around.on_outsider,
             )
             timing, entries = settings.timing, settings.snapshot_entries
             return Engine(member_id, genesis, wal, records, store, machine, world, timing, entries, lost)
@@ -213,6 +221,19 @@ class Driver:
             self.around.on_fatal(error)
             raise
         return await future
+
+    # -- members ---------------------------------------------------------------------------------------------------
+    async def change_members(self, change: MemberChange) -> int:
+        """See `Consensus.change_members`."""
+        if not self.engine.leading:
+            raise NotLeader("this node does not lead")
+        raise Refused(409, f"{change.kind} is not possible in this version: members are fixed")
+
+    async def transfer_leadership(self, to: str | None = None) -> str:
+        """See `Consensus.transfer_leadership`."""
+        if not self.engine.leading:
+            raise NotLeader("this node does not lead")
+        raise Refused(409, "leadership is not handed over by name in this version")
 
     # -- the end ---------------------------------------------------------------------------------------------------
     async def hand_over(self) -> None:

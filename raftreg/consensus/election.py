@@ -105,7 +105,7 @@ class Election:
         if self.leader_lost and self._tries < _RETRIES_QUICK:
             self._tries += 1
             self.deadline = engine.now() + engine.world.clock.uniform(0.02, 0.05) * self._tries
-        if self.barred or engine.member_id not in engine.members.voters:
+        if self.barred or engine.removed or engine.member_id not in engine.members.voters:
             return
         self.round += 1
         self.granted = {engine.member_id}
@@ -146,6 +146,7 @@ class Election:
         """Whoever is asked answers by log and term, also a learner: it may have been promoted by an entry it lacks."""
         engine, journal = self.engine, self.engine.journal
         _, round_, term, last_index, last_term = message
+        engine.notice_outsider(member)
         if term <= engine.raftCurrentTerm:
             engine.outlet(member, [m.NEWER_TERM, engine.raftCurrentTerm])
         elif engine.leading or self.sticky():

@@ -17,8 +17,8 @@ from raftreg.consensus import StateMachine, seams
 from raftreg.consensus.election import Election
 from raftreg.consensus.files import BRING_BACK
 from raftreg.consensus.guard import Guard, Message
-from raftreg.consensus.journal import Journal, Log
-from raftreg.consensus.members import APP
+from raftreg.consensus.journal import Journal, Log, Placed
+from raftreg.consensus.members import APP, CONFIG
 from raftreg.consensus.reads import Reads
 from raftreg.consensus.serializer import Serializer
 from raftreg.consensus.snapshot import Jobs, Snapshot, SnapshotStore
@@ -57,6 +57,12 @@ class World:
     want_tick: Callable[[], None]
     want_sync: Callable[[], None]
     on_change: Callable[[], None]
+    on_members: Callable[[], None] = lambda: (
+        None
+    )  # the member set in use, or the committed one, is another one
+    on_outsider: Callable[[str], None] = lambda member: (
+        None
+    )  # asks for votes, but is not in the committed set
 
 
 class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
@@ -91,6 +97,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         self._disk_moved_at = self.now()  # when something became durable, or nothing waited for it
         self._told_leader: str | None = None
         self.role_number = 0  # pysyncobj's: follower, candidate, leader
+        self._told: Placed | None = None  # newest committed member set that another node told of
         snapshot, damages = store.newest_whole()
         placed, covered = (snapshot.placed, snapshot.previous[1]) if snapshot else (None, 0)
         self.journal = Journal(log, records, genesis, placed, covered)
@@ -229,6 +236,8 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
                 result = self.machine.apply(index, command[2:])
             except Exception as error:
                 raise Fatal(f"applying entry {index} failed: {error!r}") from error
+        elif command[:2] == CONFIG:
+            self.world.on_members()
         waiting = self.pending.pop(index, None)
         if waiting is not None:
             term, size, committed = waiting
@@ -285,6 +294,35 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
             self.reads.forget(member)
             self.transfers.forget(member)
             self._leave(guard.node(member))
+        self.world.on_members()
+
+    @property
+    def committed_members(self) -> Placed:
+        """The newest member set that this node knows to be committed."""
+        return self.journal.placed_at(self.raftCommitIndex)
+
+    def notice_outsider(self, member: str) -> None:
+        """Somebody asks for votes. If the committed set is without it, it should be told that set."""
+        if member not in self.committed_members.members.all:
+            self.world.on_outsider(member)
+
+    def told_members(self, placed: Placed) -> None:
+        """Another node told of a committed member set. It is believed for nothing but whether this node is removed."""
+        if self._told is None or self._told.place < placed.place:
+            self._told = placed
+            self.want_tick()
+
+    @property
+    def told(self) -> Placed | None:
+        """The newest committed member set that this node was told of, if that is newer than its own latest."""
+        told = self._told
+        return told if told is not None and told.place > self.journal.placed.place else None
+
+    @property
+    def removed(self) -> bool:
+        """Whether a committed member set, newer than this node's own, is without it: then it does not campaign."""
+        told = self.told
+        return told is not None and self.member_id not in told.members.all
 
     def _enter(self, node: Node) -> None:
         self._SyncObj__raftNextIndex[node] = self.journal.last + 1

@@ -200,6 +200,7 @@ class Guard(Transport):  # type: ignore[misc]  # pysyncobj is untyped
 
     def _on_vote_ask(self, node: Node, message: Message) -> None:
         _, term, last_index, last_term, forced = message
+        self.engine.notice_outsider(node.id)
         if not forced and (self.engine.leading or self.engine.election.sticky()):
             return
         ask = {"type": "request_vote", "term": term, "last_log_index": last_index, "last_log_term": last_term}

@@ -57,6 +57,11 @@ class Placed:
     index: int
     members: Members
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Committed sets are ordered by it."""
+        return self.term, self.index
+
 
 class Journal(PysyncobjJournal):  # type: ignore[misc]  # pysyncobj is untyped
     """The log, newest member set first in mind. Indexes are Raft indexes; positions are offsets into `entries`."""

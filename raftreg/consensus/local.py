@@ -3,11 +3,12 @@
 from collections.abc import Awaitable, Callable
 
 from raftreg.clock import Clock
-from raftreg.consensus import PeerStatus, StateMachine, Status
-from raftreg.errors import Fatal, NoLeader, NotLeader
+from raftreg.consensus import MemberChange, PeerStatus, StateMachine, Status
+from raftreg.errors import Fatal, NoLeader, NotLeader, Refused
 
 _TERM = 1
 _INCARNATION_BYTES = 16
+_ALONE = "a node in memory is its whole cluster for ever: start `raftreg agent` with --data-dir for one that can grow"
 
 
 class LocalConsensus:
@@ -82,6 +83,17 @@ class LocalConsensus:
     def serve_calls(self, handler: Callable[[str, bytes], Awaitable[bytes]]) -> None:
         """Set what `call_leader` calls."""
         self._handler = handler
+
+    async def change_members(self, change: MemberChange) -> int:
+        """Refuse: there is nobody who could come or go."""
+        raise self._alone()
+
+    async def transfer_leadership(self, to: str | None = None) -> str:
+        """Refuse: there is nobody else who could lead."""
+        raise self._alone()
+
+    def _alone(self) -> Refused | NotLeader:
+        return Refused(409, _ALONE) if self._running else NotLeader("not started")
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call back after start and stop."""

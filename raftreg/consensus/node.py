@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from raftreg.clock import Clock
-from raftreg.consensus import StateMachine, Status
+from raftreg.consensus import MemberChange, StateMachine, Status
 from raftreg.consensus import messages as m
 from raftreg.consensus.driver import Driver, Surroundings
 from raftreg.consensus.identity import DataDir, open_data_dir
@@ -167,9 +167,7 @@ class RaftNode:
     # -- Consensus -------------------------------------------------------------------------------------------------
     async def propose(self, data: bytes) -> tuple[int, object]:
         """See `Consensus.propose`."""
-        if self.driver is None or self._stopping:
-            raise NotLeader(_NOT_JOINED if self.driver is None else _STOPPING)
-        return await self.driver.propose(data)
+        return await self._member().propose(data)
 
     def read_index_now(self) -> int | None:
         """See `Consensus.read_index_now`."""
@@ -202,6 +200,14 @@ class RaftNode:
         if self.driver is not None:
             self.driver.calls.handler = handler
 
+    async def change_members(self, change: MemberChange) -> int:
+        """See `Consensus.change_members`."""
+        return await self._member().change_members(change)
+
+    async def transfer_leadership(self, to: str | None = None) -> str:
+        """See `Consensus.transfer_leadership`."""
+        return await self._member().transfer_leadership(to)
+
     def on_change(self, callback: Callable[[], None]) -> None:
         """See `Consensus.on_change`."""
         self._callbacks.append(callback)
@@ -212,6 +218,12 @@ class RaftNode:
             member_id = self._data_dir.identity.member_id if self._data_dir else self.settings.name
             return starting_status(self.settings, member_id)
         return status_of(self.driver.engine, self._wires, self.settings, self.clock)
+
+    def _member(self) -> Driver:
+        """The driver, for what only a leader does."""
+        if self.driver is None or self._stopping:
+            raise NotLeader(_NOT_JOINED if self.driver is None else _STOPPING)
+        return self.driver
 
     def _joined(self) -> Driver:
         if self.driver is None or self._stopping:

@@ -70,6 +70,9 @@ def status_of(engine: "Engine", wires: "Wires", settings: "RaftSettings", clock:
         cluster_id=engine.members.cluster_id,
         leader_contact_s=contact_s,
         peers=_peers(engine, wires, settings, now),
+        members_index=engine.journal.placed.index,
+        members_committed=engine.journal.placed.index <= engine.raftCommitIndex,
+        removed=engine.removed,
     )
 
 
@@ -88,6 +91,7 @@ def _peers(engine: "Engine", wires: "Wires", settings: "RaftSettings", now: floa
                 connected=me or member in engine.guard.up,
                 last_contact_s=None if heard is None else max(0.0, now - heard),
                 match_index=engine.match_index(member),
+                standby=member in engine.members.standbys,
             )
         )
     return tuple(found)
