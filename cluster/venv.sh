@@ -19,6 +19,7 @@ make_venv() {
     python=$(find_python)
     stamp="$("$python" -c 'import sys; print(sys.version)') $PWD $extra $(cksum <pyproject.toml)"
     if [[ -x $directory/bin/python && "$(cat "$directory/stamp" 2>/dev/null)" == "$stamp" ]]; then
+        compile_sources "$directory"
         return
     fi
     echo "making $directory with $("$python" --version) ..." >&2
@@ -30,4 +31,11 @@ make_venv() {
     PIP_DISABLE_PIP_VERSION_CHECK=1 "$directory/bin/python" -m pip install -qq --no-input \
         --editable ".${extra:+[$extra]}" >&2
     printf '%s\n' "$stamp" >"$directory/stamp"
+    compile_sources "$directory"
+}
+
+# Compiles raftreg now, or each process would do it anew where PYTHONDONTWRITEBYTECODE is set: half a second a start.
+# A clone that cannot be written to works as it is, so a failure is none.
+compile_sources() {
+    "$1/bin/python" -m compileall -q raftreg >/dev/null 2>&1 || :
 }

@@ -22,6 +22,7 @@ def _as_before() -> Iterator[None]:
     yield
     gc.set_threshold(*thresholds)
     gc.unfreeze()
+    gc.enable()
 
 
 @pytest.mark.parametrize(("leads", "every_s"), [(False, FULL_EVERY_S), (True, FULL_EVERY_S_LEADING)])
@@ -48,3 +49,13 @@ def test_python_takes_no_full_collection_by_itself() -> None:
     assert gc.get_threshold()[2] > 1_000_000
     collections.settle()
     assert gc.get_freeze_count() > 1000
+
+
+def test_the_collector_rests_while_a_node_starts() -> None:
+    """What a start makes is not looked at: neither while modules and log are loaded, nor at their end."""
+    collections = FullCollections(lambda: False, lambda: 0.0)
+    gc.disable()
+    looked = gc.get_stats()[2]["collections"]
+    collections.settle()
+    assert gc.isenabled()
+    assert looked == gc.get_stats()[2]["collections"]

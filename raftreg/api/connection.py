@@ -10,8 +10,7 @@ import re
 from typing import Any
 from urllib.parse import quote_from_bytes
 
-from aiohttp import StreamReader, web
-from aiohttp.web_protocol import RequestHandler
+from raftreg.api.webserver import RequestHandler, Server, StreamReader
 
 HEAD_S = 30.0  # from the first byte of a head to its last
 HEAD_BYTES_MAX = 1024 * 1024  # of all headers together
@@ -22,7 +21,7 @@ if not set(_LEANED_ON) <= set(RequestHandler.__slots__):
     raise ImportError("raftreg.api.connection does not know this release of aiohttp: install one below 3.15")
 
 
-class Connections(web.Server):
+class Connections(Server):
     """aiohttp's low-level server, whose connections are those of this module."""
 
     def __init__(self, handler: Any, **options: Any) -> None:
@@ -40,7 +39,7 @@ class Connection(RequestHandler):
 
     __slots__ = ("_body", "_head_bytes", "_head_timer")
 
-    def __init__(self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, **options: Any) -> None:
+    def __init__(self, manager: Server, *, loop: asyncio.AbstractEventLoop, **options: Any) -> None:
         super().__init__(manager, loop=loop, **options)
         self._body: StreamReader | None = None  # of the request whose head came last
         self._head_bytes = 0  # of a head that is not complete yet

@@ -12,9 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import lru_cache
 from typing import Any
 
-from aiohttp import HttpVersion10, HttpVersion11, web
-from aiohttp.http_exceptions import HttpProcessingError
-
+from raftreg.api import webserver as web
 from raftreg.api.connection import Connections
 from raftreg.api.http import Query, Request, Response, decode_percent
 from raftreg.api.render import text_response
@@ -121,7 +119,7 @@ class Listener:
         """Send piece after piece until there are no more, or the client is gone and this task is cancelled."""
         response.headers["Server"] = _SERVER
         outgoing = web.StreamResponse(status=response.status, headers=response.headers)
-        if incoming.version >= HttpVersion11:
+        if incoming.version >= web.HttpVersion11:
             outgoing.enable_chunked_encoding()
         else:
             outgoing.force_close()  # the end of the connection is the end of the answer
@@ -174,7 +172,7 @@ class Listener:
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
     """Not what is no HTTP: its sender was told with a 400, and port scans shall not fill the log."""
     error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, HttpProcessingError)
+    return not isinstance(error, web.HttpProcessingError)
 
 
 _server_log.addFilter(_is_worth_a_line)
@@ -190,7 +188,7 @@ def _target(raw: str) -> str:
 
 def _refusal(incoming: web.BaseRequest) -> Response | None:
     """Why a request is not looked at, whatever it asks for; None if it is."""
-    if incoming.version < HttpVersion10:
+    if incoming.version < web.HttpVersion10:
         return text_response(400, "HTTP/1.0 or newer is needed")
     if incoming.raw_path == "*" or incoming.method == "CONNECT":
         return Response(200 if incoming.method == "OPTIONS" else 405)

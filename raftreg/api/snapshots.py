@@ -14,7 +14,6 @@ from typing import Final, cast
 import msgpack
 
 from raftreg import codec
-from raftreg.api import archive
 from raftreg.api.agent_records import OWN_NODE_WAIT_S
 from raftreg.api.context import ApiContext
 from raftreg.api.http import Request, Response
@@ -44,6 +43,8 @@ async def get(context: ApiContext, request: Request) -> Response:
     index, encode, status = registry.state.index, registry.state.freeze_archive(), registry.consensus.status()
     ids = node_ids(context)
     servers = [(ids.get(peer.name.lower(), peer.id), peer.address) for peer in status.peers if peer.voter]
+    from raftreg.api import archive  # tarfile is not needed to start
+
     meta = archive.Meta(index, status.term, servers, context.clock.wall())
     body = await asyncio.to_thread(lambda: archive.pack(meta, encode()))
     headers = index_headers(options, answer, effective=False)
@@ -56,6 +57,8 @@ async def put(context: ApiContext, request: Request) -> Response:
     check_datacenter(context, options.datacenter)
     body, request.body = request.body, b""  # nobody else shall keep it in memory
     state = context.registry.state
+    from raftreg.api import archive
+
     dump = await asyncio.to_thread(archive.unpack, body)
     del body
     try:

@@ -7,15 +7,14 @@ answer. This one is for answers that need none of that, on a connection whose cl
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from aiohttp import HttpVersion10, web
-from aiohttp.helpers import rfc822_formatted_time
+from raftreg.api.webserver import BaseRequest, HttpVersion10, StreamResponse, rfc822_formatted_time
 
 WHOLE_MAX = 64 * 1024  # bytes of body: what a transport takes before it asks to be waited for
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
-class Whole(web.StreamResponse):
+class Whole(StreamResponse):
     """Status, headers and body, written at once. Not for HEAD. ValueError for a header with a line break in it."""
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
@@ -23,7 +22,7 @@ class Whole(web.StreamResponse):
         self._fields = headers
         self._payload = body
 
-    async def prepare(self, request: web.BaseRequest) -> None:
+    async def prepare(self, request: BaseRequest) -> None:
         """Write everything. ConnectionError if the client is gone."""
         transport = request.transport
         if transport is None or transport.is_closing():

@@ -1,5 +1,6 @@
 """`raftreg agent` and `raftreg dev`: run a node in this process."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -72,6 +73,7 @@ def dev(config: Path | None, **flags: str | None) -> None:
 def _run(file: Path | None, flags: dict[str, Any], *, in_dev: bool) -> None:
     named = {name.replace("_", "-"): text for name, text in flags.items()}
     configuration = load(named, os.environ, file, in_dev=in_dev)
+    gc.disable()  # until the node has started: what a start makes stays (`raftreg.garbage`)
     # Imported here, because the other commands need neither the server nor its libraries.
     from raftreg.server import run
 

@@ -1,23 +1,40 @@
 """The `raftreg` command itself, and how its commands fail."""
 
 import sys
+from importlib import import_module
 
 import click
 
 from raftreg import __version__
-from raftreg.cli.agent import agent, dev
-from raftreg.cli.cluster import members, status
-from raftreg.cli.keys import keygen
-from raftreg.cli.kv import kv
-from raftreg.cli.lock import lock
-from raftreg.cli.services import services
-from raftreg.cli.session import session
-from raftreg.cli.verify import verify
 from raftreg.errors import RaftregError
+
+# Where each command is: only the one that is asked for is imported, for a node is to start quickly.
+_MODULES = {
+    "agent": "agent",
+    "dev": "agent",
+    "keygen": "keys",
+    "kv": "kv",
+    "lock": "lock",
+    "members": "cluster",
+    "services": "services",
+    "session": "session",
+    "status": "cluster",
+    "verify": "verify",
+}
 
 
 class _Commands(click.Group):
     """A group whose expected errors are one line on standard error and exit code 1."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_MODULES})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _MODULES:
+            return super().get_command(ctx, cmd_name)
+        command = getattr(import_module(f"raftreg.cli.{_MODULES[cmd_name]}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -46,10 +63,6 @@ def raftreg() -> None:
 def version() -> None:
     """Print the version."""
     click.echo(f"raftreg {__version__}")
-
-
-for command in (agent, dev, kv, lock, services, session, members, status, verify, keygen):
-    raftreg.add_command(command)
 
 
 def main() -> None:
