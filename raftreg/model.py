@@ -156,7 +156,7 @@ class Coordinate:
 class Autopilot:
     """What operators set for the health of servers. Durations in nanoseconds, as exact as they were given."""
 
-    cleanup_dead_servers: bool = True
+    cleanup_dead_servers: bool = False  # unlike Consul's: what is taken away is not asked for
     last_contact_threshold_ns: int = 200_000_000
     max_trailing_logs: int = 250
     min_quorum: int = 0

@@ -35,7 +35,7 @@ from raftreg.errors import StartRefused
 from raftreg.garbage import FullCollections
 from raftreg.metrics import Metrics
 from raftreg.ports import check_free, refusal
-from raftreg.registry import Registry, Replica
+from raftreg.registry import Registry, Replica, Status
 from raftreg.state import State
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ async def _serve(config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     clock = SystemClock()
-    server = Server(config, clock, end_process)
+    server = Server(config, clock, end_process, stop.set)
     collections = FullCollections(server.leads, clock.now)
     async with server:
         collections.settle()
@@ -112,11 +112,17 @@ def _give_up_stopping() -> None:
 class Server:
     """One node, as an asynchronous context manager: running inside, stopped outside."""
 
-    def __init__(self, config: Config, clock: Clock, on_fatal: Callable[[BaseException], None]) -> None:
-        """Nothing is opened yet. `on_fatal` must end the process."""
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        on_fatal: Callable[[BaseException], None],
+        on_left: Callable[[], None] | None = None,
+    ) -> None:
+        """Nothing is opened yet. `on_fatal` must end the process; `on_left`, in order, after it left its cluster."""
         self.config = config
         self._clock = clock
-        self._on_fatal = on_fatal
+        self._on_fatal, self._on_left = on_fatal, on_left
         self._stack = AsyncExitStack()
         self._consensus: Consensus | None = None
         self.http_port = 0
@@ -159,7 +165,7 @@ class Server:
         dns = DnsService(config, registry, clock, metrics)
         await self._started(consensus.start, consensus.stop)
         node_id = _node_id(consensus.status().id, clock)
-        context = _make_context(config, registry, clock, metrics, node_id)
+        context = _make_context(config, registry, clock, metrics, node_id, self._on_left)
         duties = Duties(
             registry,
             node_id=node_id,
@@ -238,7 +244,12 @@ def _raft_port(config: Config) -> int:
 
 
 def _make_context(
-    config: Config, registry: Registry, clock: Clock, metrics: Metrics, node_id: str
+    config: Config,
+    registry: Registry,
+    clock: Clock,
+    metrics: Metrics,
+    node_id: str,
+    end: Callable[[], None] | None,
 ) -> ApiContext:
     return ApiContext(
         registry=registry,
@@ -252,6 +263,7 @@ def _make_context(
         dns_port=config.dns.port if config.dns is not None else 0,
         raft_port=_raft_port(config),
         render_metrics=metrics.render,
+        end=end,
         scripts="any"
         if config.enable_script_checks
         else "local"
@@ -282,11 +294,30 @@ def _count(metrics: Metrics, registry: Registry, duties: Duties) -> None:
     metrics.add_gauge(
         "raft_leader_contact_seconds", "Since the leader was last heard.", lambda: status().leader_contact_s
     )
+    metrics.add_gauge(
+        "raft_members_index", "The entry that named the members.", lambda: status().members_index
+    )
+    metrics.add_gauge("raft_voters", "Members that vote.", lambda: sum(peer.voter for peer in status().peers))
+    metrics.add_gauge(
+        "raft_learners", "Members that do not.", lambda: sum(not p.voter for p in status().peers)
+    )
+    metrics.add_gauge(
+        "raft_learner_lag",
+        "Entries that the last of the learners lacks; on the leader.",
+        lambda: _lag(status()),
+    )
+    metrics.add_gauge("raft_strangers", "Nodes that wait to be let in.", lambda: len(status().strangers))
     metrics.add_gauge("state_index", "Commands applied, as clients see it.", lambda: registry.state.index)
     metrics.add_gauge("sessions", "Sessions there are.", lambda: len(registry.state.sessions.sessions))
     metrics.add_gauge(
         "sessions_expired", "Sessions that this node ended after their TTL.", lambda: duties.sessions.expired
     )
+
+
+def _lag(status: Status) -> int:
+    """How far the learner that has least is behind; 0 if there is none, and on nodes that do not lead."""
+    matches = [peer.match_index for peer in status.peers if not peer.voter and peer.match_index is not None]
+    return max(0, status.last_index - min(matches, default=status.last_index))
 
 
 def _say_hello(config: Config, http_port: int, dns: Address | None) -> None:

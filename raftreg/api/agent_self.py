@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from raftreg.api.context import ApiContext
 from raftreg.api.http import Request, Response
+from raftreg.api.members import member_uuid
 from raftreg.api.options import parse_options
 from raftreg.api.render import empty_response, json_response, text_response
 from raftreg.api.shapes import Json
@@ -61,13 +62,13 @@ async def get_members(context: ApiContext, request: Request) -> Response:
     if request.query.get("segment") not in ("", "_all"):
         raise Refused(500, "Network segments are not supported in this version of Consul")
     status = context.registry.consensus.status()
-    ids = {node.name: node for node, _ in context.registry.local(ServiceNodes(SERVER_SERVICE)).value}
+    nodes = {node.name: node for node, _ in context.registry.local(ServiceNodes(SERVER_SERVICE)).value}
     members = []
     for peer in status.peers:
-        node = ids.get(peer.name)
+        node = nodes.get(peer.name)
         check = context.registry.local(CheckById(peer.name, SERF_HEALTH)).value
         failed = check is not None and check.status != "passing"
-        member = _member(context, peer, node.id if node is not None else "")
+        member = _member(context, peer, member_uuid(context, peer))
         if node is not None:
             member["Addr"] = node.address
         if "wan" in request.query:
@@ -78,10 +79,15 @@ async def get_members(context: ApiContext, request: Request) -> Response:
 
 
 def _own_member(context: ApiContext, status: Status) -> Json:
-    for peer in status.peers:
-        if peer.name == context.node_name:
-            return _member(context, peer, context.node_id) | {"Addr": context.advertise_address}
-    raise Refused(500, "this node is no member of its cluster")
+    own = [
+        peer for peer in status.peers if peer.id == status.id or (not peer.id and peer.name == status.name)
+    ]
+    address = (
+        f"{context.advertise_address}:{context.raft_port}"  # of one that waits to be added, or was removed
+    )
+    waiting = PeerStatus(status.id, status.name, address, voter=False, connected=True, last_contact_s=0.0)
+    peer = own[0] if own else waiting
+    return _member(context, peer, context.node_id) | {"Addr": context.advertise_address}
 
 
 def _member(context: ApiContext, peer: PeerStatus, node_id: str) -> Json:
@@ -123,7 +129,7 @@ def _raft_stats(status: Status) -> dict[str, str]:
         "commit_index": str(status.commit_index),
         "applied_index": str(status.applied_index),
         "last_snapshot_index": str(status.snapshot_index),
-        "num_peers": str(sum(peer.voter for peer in status.peers) - 1),
+        "num_peers": str(sum(peer.voter and peer.id != status.id for peer in status.peers)),
         "last_contact": "0" if status.role == "leader" else f"{status.leader_contact_s * 1000:.0f}ms",
     }
 
@@ -181,31 +187,6 @@ async def get_metrics(context: ApiContext, request: Request) -> Response:
 async def put_reload(context: ApiContext, request: Request) -> Response:
     """PUT /v1/agent/reload: nothing is configured that could change while a node runs."""
     return empty_response()
-
-
-async def put_leave(context: ApiContext, request: Request) -> Response:
-    """PUT /v1/agent/leave: a request over HTTP does not stop a node; its supervisor does."""
-    raise Refused(
-        501, "leave is not supported: stop the process with SIGTERM; it hands leadership over and exits"
-    )
-
-
-async def put_join(context: ApiContext, request: Request) -> Response:
-    """PUT /v1/agent/join/ADDRESS: members are named by --peers, so there is nothing to join. Known members are fine."""
-    status = context.registry.consensus.status()
-    known = {peer.address for peer in status.peers} | {
-        peer.address.rpartition(":")[0] for peer in status.peers
-    }
-    if request.rest in known | {peer.name for peer in status.peers}:
-        return empty_response()
-    raise Refused(501, "join is not supported: the members of the cluster are named by --peers")
-
-
-async def put_force_leave(context: ApiContext, request: Request) -> Response:
-    """PUT /v1/agent/force-leave/NODE: a lost member stays one; other names are nobody's."""
-    if any(peer.name == request.rest for peer in context.registry.consensus.status().peers):
-        raise Refused(501, "force-leave is not supported: the members of the cluster are named by --peers")
-    raise Refused(500, f"agent: No node found with name '{request.rest}'")
 
 
 async def put_token(context: ApiContext, request: Request) -> Response:

@@ -5,9 +5,12 @@ It is local: it answers with or without a leader. It is no part of Consul's API.
 
 from raftreg.api.context import ApiContext
 from raftreg.api.http import Request, Response
+from raftreg.api.member_changes import strangers_json
+from raftreg.api.members import role_of, rounded
 from raftreg.api.render import json_response
 from raftreg.errors import NoLeader
 from raftreg.model import HTTP_META, SERVER_SERVICE
+from raftreg.registry import PeerStatus, Status, advice_on
 from raftreg.state.queries import ServiceNodes
 
 
@@ -32,22 +35,31 @@ async def get_cluster_status(context: ApiContext, request: Request) -> Response:
         "DurableIndex": view.durable_index,
         "SnapshotIndex": view.snapshot_index,
         "StateIndex": registry.state.index,
-        "Peers": [
-            {
-                "ID": peer.id,
-                "Name": peer.name,
-                "Address": peer.address,
-                "HTTP": addresses.get(peer.name),
-                "Voter": peer.voter,
-                "Connected": peer.connected,
-                "LastContactSeconds": None if peer.last_contact_s is None else round(peer.last_contact_s, 3),
-            }
-            for peer in view.peers
-        ],
+        "MembersIndex": view.members_index,
+        "Removed": view.removed,
+        "Peers": [_peer_json(peer, view, addresses) for peer in view.peers],
+        "Strangers": strangers_json(context, view),
+        "Advice": advice_on(view),
     }
     if "digest" in request.query:
         document["StateDigest"] = registry.state.digest()
     return json_response(document, pretty="pretty" in request.query)
+
+
+def _peer_json(peer: PeerStatus, view: Status, addresses: dict[str, str]) -> dict[str, object]:
+    """`Lag` is in entries of the log; only the leader knows it."""
+    match = peer.match_index
+    return {
+        "ID": peer.id,
+        "Name": peer.name,
+        "Address": peer.address,
+        "HTTP": addresses.get(peer.name),
+        "Voter": peer.voter,
+        "Role": role_of(peer),
+        "Connected": peer.connected,
+        "LastContactSeconds": rounded(peer.last_contact_s),
+        "Lag": None if match is None else max(0, view.last_index - match),
+    }
 
 
 async def _is_ready(context: ApiContext) -> bool:

@@ -6,23 +6,20 @@ from raftreg.api.context import ApiContext
 from raftreg.api.decode import BOOL, DURATION, STRING, UINT, Object, decode
 from raftreg.api.http import Request, Response
 from raftreg.api.json_text import DecodeError
-from raftreg.api.members import node_ids
+from raftreg.api.members import member_uuid
 from raftreg.api.options import parse_options, parse_unsigned, read, write
-from raftreg.api.render import json_response
+from raftreg.api.render import empty_response, json_response
 from raftreg.api.shapes import Json
 from raftreg.cluster_commands import AutopilotSet
 from raftreg.durations import format_duration
 from raftreg.errors import Refused
 from raftreg.model import SERF_HEALTH, Autopilot
-from raftreg.registry import PeerStatus
+from raftreg.registry import PeerStatus, Wish
 from raftreg.state.cluster_queries import AutopilotConfig
 from raftreg.state.queries import CheckById
 
 _HEALTH_CALL = "server-health"  # see raftreg.duties.server_health
 _HEALTH_FIELDS = 7
-_NO_REMOVAL = (
-    "removing a member is not supported: the members are those that --peers named at the first start"
-)
 _KEYRING_METHODS = ("GET", "POST", "PUT", "DELETE")
 _AUTOPILOT = Object(
     "AutopilotConfiguration",
@@ -46,23 +43,22 @@ async def get_raft_configuration(context: ApiContext, request: Request) -> Respo
     options = parse_options(context, request)
     await read(context, options, AutopilotConfig())  # as fresh as was asked for, or an error
     status = context.registry.consensus.status()
-    ids = node_ids(context)
     servers = [
         {
-            "ID": ids.get(peer.name.lower(), peer.id),
+            "ID": member_uuid(context, peer),
             "Node": peer.name,
             "Address": peer.address,
-            "Leader": peer.name == status.leader_name,
+            "Leader": peer.id == status.leader_id,
             "ProtocolVersion": "3",
             "Voter": peer.voter,
         }
         for peer in status.peers
     ]
-    return json_response({"Servers": servers, "Index": 0}, pretty=options.pretty)
+    return json_response({"Servers": servers, "Index": status.members_index}, pretty=options.pretty)
 
 
 async def delete_raft_peer(context: ApiContext, request: Request) -> Response:
-    """DELETE /v1/operator/raft/peer: refused, for members and for others alike."""
+    """DELETE /v1/operator/raft/peer: remove a member, named by the id that is shown, the member id, or the address."""
     options = parse_options(context, request)
     peer_id, address = request.query.get("id"), request.query.get("address")
     if "id" not in request.query and "address" not in request.query:
@@ -71,12 +67,22 @@ async def delete_raft_peer(context: ApiContext, request: Request) -> Response:
     if "id" in request.query and "address" in request.query:
         raise Refused(400, "Bad request: Must specify only one of ?id or ?address")
     await read(context, options, AutopilotConfig())
-    ids = node_ids(context)
-    peers = context.registry.consensus.status().peers
-    if any(peer_id in (peer.id, ids.get(peer.name.lower())) or address == peer.address for peer in peers):
-        raise Refused(501, _NO_REMOVAL)
+    for peer in context.registry.consensus.status().peers:
+        if peer_id in (peer.id, member_uuid(context, peer)) or (address and address == peer.address):
+            await context.registry.membership.change(Wish("remove", peer.id))
+            return empty_response()
     named = f'id "{peer_id}"' if "id" in request.query else f'address "{address}"'
     raise Refused(500, f"{named} was not found in the Raft configuration")
+
+
+async def post_transfer_leader(context: ApiContext, request: Request) -> Response:
+    """POST /v1/operator/raft/transfer-leader: have another voter lead, the one of `id` or the most advanced."""
+    options = parse_options(context, request)
+    which = request.query.get("id")
+    if "id" in request.query and not which:
+        raise Refused(400, "Bad request: id is empty: leave it out, or name a voter")
+    leader = await context.registry.membership.transfer(which)
+    return json_response({"Success": True, "Leader": leader}, pretty=options.pretty)
 
 
 async def get_autopilot(context: ApiContext, request: Request) -> Response:
@@ -146,11 +152,8 @@ async def get_health(context: ApiContext, request: Request) -> Response:
     if not isinstance(rows, list) or any(len(row) != _HEALTH_FIELDS for row in rows):
         raise Refused(500, "the leader's answer about the servers is malformed")
     status = context.registry.consensus.status()
-    peers = {peer.name: peer for peer in status.peers}
-    ids = node_ids(context)
-    servers = [
-        _server_json(context, row, peers, ids.get(str(row[1]).lower()), status.leader_name) for row in rows
-    ]
+    peers = {peer.id: peer for peer in status.peers}
+    servers = [_server_json(context, row, peers.get(str(row[0])), status.leader_id) for row in rows]
     voters = [server for server in servers if server["Voter"]]
     healthy = sum(bool(server["Healthy"]) for server in voters)
     shown = {
@@ -164,21 +167,19 @@ async def get_health(context: ApiContext, request: Request) -> Response:
 def _server_json(
     context: ApiContext,
     row: list[object],
-    peers: dict[str, PeerStatus],
-    node_id: str | None,
-    leader: str | None,
+    peer: PeerStatus | None,
+    leader_id: str | None,
 ) -> Json:
     member_id, name, contact_s, term, index, healthy, since = row
-    peer = peers.get(str(name))
     check = context.registry.local(CheckById(str(name), SERF_HEALTH)).value
     failed = check is not None and check.status != "passing"
     return {
-        "ID": node_id or str(member_id),
+        "ID": str(member_id) if peer is None else member_uuid(context, peer),
         "Name": name,
         "Address": "" if peer is None else peer.address,
         "SerfStatus": "failed" if failed else "alive",
         "Version": context.version,
-        "Leader": name == leader,
+        "Leader": member_id == leader_id,
         "LastContact": format_duration(contact_s) if isinstance(contact_s, float) else "-1ns",
         "LastTerm": term,
         "LastIndex": index,

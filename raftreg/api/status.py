@@ -8,11 +8,6 @@ from raftreg.errors import NoLeader
 from raftreg.state.queries import NodeServices
 
 
-async def get_root(context: ApiContext, request: Request) -> Response:
-    """GET /: what this is, for people who look with a browser."""
-    return text_response(200, f"raftreg {context.version}, node {context.node_name}: the API is below /v1/\n")
-
-
 async def get_livez(context: ApiContext, request: Request) -> Response:
     """GET /livez: 200 while the process answers at all."""
     return text_response(200, "ok")

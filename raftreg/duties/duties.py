@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from raftreg.duties.autopilot import AutopilotDuty
 from raftreg.duties.checks import CheckDuty
 from raftreg.duties.heartbeats import TTL_CALL
 from raftreg.duties.liveness import LivenessDuty
@@ -82,10 +83,14 @@ class Duties:
         raft_port: int,
         http_address: str = "",
         lost_after_s: float = LOST_AFTER_S,
+        rejoin: bool = False,
     ) -> None:
-        """Nothing runs yet. `lost_after_s`: how long a node is silent before it counts as lost."""
+        """Nothing runs yet. `lost_after_s`: how long a node is silent before it counts as lost.
+
+        `rejoin`: members that were wiped are replaced without being asked for.
+        """
         self._registry = registry
-        workers = [Worker() for _ in range(6)]
+        workers = [Worker() for _ in range(7)]
         checks = CheckDuty(registry, workers[0].wake)
         self.sessions = SessionDuty(registry, workers[1].wake)
         health = ServerHealthDuty(registry)
@@ -103,6 +108,7 @@ class Duties:
             ),
             health,
             RestoreDuty(registry),
+            AutopilotDuty(registry, rejoin=rejoin),
         ]
         self._pairs = list(zip(workers, duties, strict=True))
         self._tasks: list[asyncio.Task[None]] = []

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from raftreg.commands import CheckUpdate, Rehome
+from raftreg.commands import CheckUpdate, Deregister, Rehome
 from raftreg.model import HTTP_META, SERF_HEALTH, SERVER_SERVICE
 from raftreg.registry import PeerStatus, Registry
 from raftreg.state import Topic
@@ -27,6 +27,7 @@ class LivenessDuty:
         self._registry = registry
         self._lost_after_s = lost_after_s
         self._leading_since: float | None = None
+        self._members: set[str] = set()  # folded names of all that were members while this node led
         self._rehomed: dict[
             str, int
         ] = {}  # index of the lost node's record when everything that could move had moved
@@ -41,6 +42,7 @@ class LivenessDuty:
         if status.role != "leader":
             self._leading_since = None
             self._rehomed.clear()
+            self._members.clear()
             return _IDLE_S
         if self._leading_since is None:
             self._leading_since = now
@@ -49,11 +51,22 @@ class LivenessDuty:
         for peer in heard:
             self._rehomed.pop(peer.name, None)
             await self._tell(peer.name, "passing", ALIVE)
+        if status.members_committed:
+            self._members.update(peer.name.lower() for peer in status.peers)
+        living = [other.name for other in heard]
         for name in [*(peer.name for peer in lost), *self._strangers(status.peers)]:
             # What moves goes first, so that it is not critical for a moment together with the node that it leaves.
-            await self._rehome(name, [other.name for other in heard])
-            await self._tell(name, "critical", LOST)
+            await self._rehome(name, living)
+            if status.members_committed and self._has_left(name, status.peers):
+                log.info("node %s was removed from the cluster: it leaves the catalog", name)
+                await self._registry.write(Deregister(name), as_leader=True)
+            else:
+                await self._tell(name, "critical", LOST)
         return _LOOK_S
+
+    def _has_left(self, name: str, members: Sequence[PeerStatus]) -> bool:
+        """Whether a node was a member while this node led, and is none now."""
+        return name.lower() in self._members and all(peer.name.lower() != name.lower() for peer in members)
 
     def _strangers(self, members: Sequence[PeerStatus]) -> list[str]:
         """Nodes that registered themselves in another cluster, whose archive was restored in this one."""

@@ -56,7 +56,7 @@ class ServerHealthDuty:
             [
                 peer.id,
                 peer.name,
-                0.0 if peer.name == status.name else peer.last_contact_s,
+                0.0 if peer.id == status.id else peer.last_contact_s,
                 status.term,
                 peer.match_index or 0,
                 self._seen[peer.id].healthy,
@@ -79,7 +79,7 @@ class ServerHealthDuty:
 
 def is_healthy(peer: PeerStatus, status: Status, settings: Autopilot) -> bool:
     """Whether a server does what is asked of it, by the leader's figures."""
-    if peer.name == status.name:
+    if peer.id == status.id:
         return True
     if peer.last_contact_s is None or peer.last_contact_s * 1e9 > settings.last_contact_threshold_ns:
         return False

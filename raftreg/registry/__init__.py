@@ -7,6 +7,7 @@ What is guaranteed
     * A `read` in mode default or consistent sees every write that was acknowledged anywhere before it began
       (default: while clocks drift by less than the lease's margin). A stale read answers at once from the local
       copy.
+    * A change of the members that returned is committed, and was carried out once, whoever led meanwhile.
     * A blocking read returns as soon as the index of what it asked for is above the one it named, and is not
       woken by anything that the state's topics tell apart from it.
 What is not
@@ -19,10 +20,31 @@ topic, again. Spec: Ongaro, "Consensus: Bridging Theory and Practice" (2014), 6.
 and 6.4 (read index, lease).
 """
 
-from raftreg.consensus import PeerStatus, Status
+from raftreg.consensus import MemberChange, PeerStatus, Status, StrangerStatus
 from raftreg.registry.answers import Answer, Encodings, ReadOptions
+from raftreg.registry.member_advice import advice_on, warnings_about
+from raftreg.registry.member_names import Wish, is_called, is_silent
+from raftreg.registry.membership import Changed, MembersView
 from raftreg.registry.registry import Registry
 from raftreg.registry.replica import Replica
 from raftreg.state import EVERYTHING
 
-__all__ = ["EVERYTHING", "Answer", "Encodings", "PeerStatus", "ReadOptions", "Registry", "Replica", "Status"]
+__all__ = [
+    "EVERYTHING",
+    "Answer",
+    "Changed",
+    "Encodings",
+    "MemberChange",
+    "MembersView",
+    "PeerStatus",
+    "ReadOptions",
+    "Registry",
+    "Replica",
+    "Status",
+    "StrangerStatus",
+    "Wish",
+    "advice_on",
+    "is_called",
+    "is_silent",
+    "warnings_about",
+]

@@ -10,6 +10,7 @@ from raftreg.consensus import Consensus
 from raftreg.errors import NoLeader, Refused
 from raftreg.registry.answers import Answer, ReadOptions
 from raftreg.registry.changes import LeaderChanges
+from raftreg.registry.membership import Membership
 from raftreg.registry.messages import MESSAGES, LeaderCall, Messenger
 from raftreg.registry.reads import Reader
 from raftreg.registry.replica import Replica
@@ -50,6 +51,7 @@ class Registry:
         self._changes = LeaderChanges(consensus)
         self._writer = Writer(consensus, self._changes, write_timeout_s)
         self._messenger = Messenger(self._changes, write_timeout_s)
+        self.membership = Membership(consensus, self._messenger)
         self._reader = Reader(consensus, replica, self._changes, clock, read_timeout_s)
         consensus.serve_calls(self._serve)
 

@@ -11,7 +11,13 @@ class AutopilotTable:
     """The record, as it is by default until somebody sets it."""
 
     def __init__(self, record: Autopilot | None = None) -> None:
-        self.record = Autopilot() if record is None else record
+        if record is None:
+            record = Autopilot()
+        elif (
+            record.create_index == record.modify_index
+        ):  # Nobody has set it, so it is what is the default now.
+            record = replace(Autopilot(), create_index=record.create_index, modify_index=record.modify_index)
+        self.record = record
 
     def set(self, changes: Changes, command: AutopilotSet) -> bool:
         """Replace the record, or answer False because `cas` does not match."""

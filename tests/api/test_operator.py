@@ -7,7 +7,7 @@ from raftreg.duties.server_health import HEALTH_CALL, ServerHealthDuty
 from tests.api.in_process import NODE, NODE_ID, Node, run
 
 DEFAULT = {
-    "CleanupDeadServers": True,
+    "CleanupDeadServers": False,
     "LastContactThreshold": "200ms",
     "MaxTrailingLogs": 250,
     "MinQuorum": 0,
@@ -34,7 +34,7 @@ def test_raft_configuration_names_the_members() -> None:
             "ProtocolVersion": "3",
             "Voter": True,
         }
-        assert {"Servers": [expected], "Index": 0} == reply.json
+        assert {"Servers": [expected], "Index": 1} == reply.json
 
     run(scenario)
 
@@ -52,12 +52,12 @@ def test_raft_configuration_names_the_members() -> None:
         ("?id=", 500, 'id "" was not found in the Raft configuration'),
         ("?address=1.2.3.4:1", 500, 'address "1.2.3.4:1" was not found in the Raft configuration'),
         ("?address=127.0.0.1:8300&dc=x", 500, "No path to datacenter"),
-        (f"?id={NODE_ID}", 501, "removing a member is not supported"),
-        ("?address=127.0.0.1:8300", 501, "removing a member is not supported"),
+        (f"?id={NODE_ID}", 409, "a node in memory is its whole cluster"),
+        ("?address=127.0.0.1:8300", 409, "a node in memory is its whole cluster"),
     ],
 )
-def test_peers_are_not_removed(query: str, status: int, text: str) -> None:
-    """What is wrong with the request is told first; a real member is kept."""
+def test_the_only_peer_is_not_removed(query: str, status: int, text: str) -> None:
+    """What is wrong with the request is told first; then why the member has to stay."""
 
     async def scenario(node: Node) -> None:
         reply = await node.call("DELETE", f"/v1/operator/raft/peer{query}")
@@ -265,6 +265,6 @@ def test_unknown_nodes_are_not_made_to_leave() -> None:
     async def scenario(node: Node) -> None:
         reply = await node.put("/v1/agent/force-leave/zz")
         assert (500, "agent: No node found with name 'zz'") == (reply.status, reply.text)
-        assert 501 == (await node.put(f"/v1/agent/force-leave/{NODE}")).status
+        assert 409 == (await node.put(f"/v1/agent/force-leave/{NODE}")).status
 
     run(scenario)

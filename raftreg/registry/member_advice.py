@@ -1,0 +1,47 @@
+"""What operators should know of a member set, and what they may have to do. Pure, on a node's view."""
+
+from raftreg.consensus import Status
+from raftreg.registry.member_names import is_silent
+
+
+def warnings_about(voters: int) -> list[str]:
+    """What is wrong with that many voters, in a sentence each; nothing about odd numbers of three and more."""
+    if voters == 1:
+        return ["one voter: its loss stops the cluster"]
+    if voters == 2:
+        return [
+            "2 voters: each of them is needed for every write, so one more is safer than both or one alone"
+        ]
+    if voters % 2 == 0:
+        tolerated = (voters - 1) // 2
+        return [
+            f"{voters} voters survive the loss of {tolerated}, as {voters - 1} do, and each write needs one more: "
+            "add or remove one"
+        ]
+    return []
+
+
+def advice_on(status: Status) -> list[str]:
+    """What waits for an operator, with the command to run, in a sentence each."""
+    lines = []
+    if status.removed:
+        lines.append(
+            f"{status.name} was removed from the cluster: stop it; to take it back, empty its data directory and start "
+            "it with --join"
+        )
+    for stranger in status.strangers:
+        lost = [peer for peer in status.peers if peer.name.lower() == stranger.name.lower()]
+        if lost:
+            lines.append(
+                f"{stranger.name} is back with an empty data directory: raftreg operator raft replace {stranger.name}"
+            )
+        else:
+            lines.append(f"{stranger.name} waits to be added: raftreg operator raft add {stranger.name}")
+    if status.role == "leader":
+        for peer in status.peers:
+            if peer.voter and is_silent(peer, status):
+                lines.append(
+                    f"{peer.name} is not heard: mend or restart it, or if it is lost for good, start another and "
+                    f"raftreg operator raft replace {peer.name} NEW"
+                )
+    return lines

@@ -1,0 +1,223 @@
+"""Changes of the members and of leadership: asked for at any node, carried out by whoever leads.
+
+A wish is resolved to ids first, by the leader, and then carried out by ids, so that it may be tried again at the next
+leader: a step that has happened is found to be so. That is the answer to a leader that had to hand over first (its own
+removal), and to one that died before it could tell.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from raftreg.consensus import Consensus, MemberChange, PeerStatus, Status, StrangerStatus
+from raftreg.consensus.members import name_of
+from raftreg.errors import NotLeader, Refused
+from raftreg.registry.member_advice import warnings_about
+from raftreg.registry.member_names import Wish, resolve, voter_called
+from raftreg.registry.messages import Messenger
+
+_RESOLVE: Final = "members-resolve"
+_CHANGE: Final = "members-change"
+_HEIR: Final = "leader-resolve"
+_TRANSFER: Final = "leader-transfer"
+_VIEW: Final = "members-view"
+_SETTLE_S: Final = 2.0  # for how long a step waits for the one before it
+_LOOK_S: Final = 0.02
+_NOTICE_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What came of a wish. `done`: False if it was so already. `old` went (replace)."""
+
+    kind: str
+    member: str
+    old: str
+    done: bool
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MembersView:
+    """The members as their leader sees them."""
+
+    status: Status  # of the leader, with what nobody else knows of the others
+    warnings: tuple[str, ...]
+
+
+class Membership:
+    """The one door for changes of the members. For the event loop's thread only."""
+
+    def __init__(self, consensus: Consensus, messenger: Messenger) -> None:
+        self._consensus = consensus
+        self._messenger = messenger
+        for kind, handler in (
+            (_RESOLVE, self._on_resolve),
+            (_CHANGE, self._on_change),
+            (_HEIR, self._on_heir),
+            (_TRANSFER, self._on_transfer),
+            (_VIEW, self._on_view),
+        ):
+            messenger.on_call(kind, handler)
+
+    # -- on any node -----------------------------------------------------------------------------------------------
+    async def change(self, wish: Wish) -> Changed:
+        """Carry a wish out; returns once the member set is committed, also if it was so already.
+
+        Raises Refused (400, 404, 409: nothing was done, the text says why and what to do), NoLeader (nothing was
+        done) or OutcomeUnknown within twice the write timeout.
+        """
+        asked = [wish.kind, wish.which, wish.by, wish.standby, wish.force]
+        step = await self._messenger.tell(_RESOLVE, asked)
+        kind, member, old, _ = cast("tuple[str, str, str, bool]", _fields(step, 4))
+        done, warnings = _fields(await self._messenger.tell(_CHANGE, step), 2)
+        return Changed(kind, member, old, bool(done), tuple(map(str, warnings)))
+
+    async def leave(self) -> None:
+        """Remove this node; returns once it is no member. Raises as `change`.
+
+        Who is out is spoken to no more, so that what its leader answered may be lost: then the notice of its removal
+        tells. A node that is no member has left.
+        """
+        own = self._consensus.status().id
+        change = asyncio.ensure_future(self.change(Wish("remove", own)))
+        try:
+            while not change.done():
+                await asyncio.wait([change], timeout=_NOTICE_S)
+                if self._is_out(own):
+                    return
+            await change
+        except Refused:
+            if not self._is_out(own):
+                raise
+        finally:
+            change.cancel()
+
+    def _is_out(self, own: str) -> bool:
+        status = self._consensus.status()
+        return status.removed or (status.members_committed and all(peer.id != own for peer in status.peers))
+
+    async def transfer(self, to: str = "") -> str:
+        """Have another voter lead, `to` or the most advanced; the name of the new leader. Raises as `change`."""
+        step = await self._messenger.tell(_HEIR, to)
+        return name_of(str(await self._messenger.tell(_TRANSFER, _fields(step, 2))))
+
+    async def view(self) -> MembersView:
+        """The leader's view: who is in, who waits, who lags. Raises NoLeader."""
+        status, warnings = _fields(await self._messenger.tell(_VIEW, None), 2)
+        return MembersView(_unpacked(status), tuple(map(str, warnings)))
+
+    # -- on the leader ---------------------------------------------------------------------------------------------
+    def _leading(self) -> Status:
+        status = self._consensus.status()
+        if status.role != "leader":
+            raise NotLeader("this node does not lead")
+        return status
+
+    async def _on_resolve(self, caller: str, payload: object) -> object:
+        kind, which, by, standby, force = _fields(payload, 5)
+        self._leading()
+        await self._consensus.read_index(confirm=True)
+        wish = Wish(kind, str(which), str(by), bool(standby), bool(force))
+        step = resolve(self._leading(), wish)
+        return [step.kind, step.member, step.old, step.standby]
+
+    async def _on_change(self, caller: str, payload: object) -> object:
+        kind, member, old, standby = _fields(payload, 4)
+        step = MemberChange(kind, str(member), str(old), bool(standby))
+        self._leading()
+        await self._consensus.read_index(confirm=True)
+        await self._settled()
+        if is_done(self._leading(), step):
+            return [False, []]
+        await self._consensus.change_members(step)
+        return [True, self._warnings() if kind in ("promote", "remove") else []]
+
+    async def _settled(self) -> None:
+        """Wait for the member set before this one to be committed; who carries the next step out refuses it else."""
+        for _ in range(round(_SETTLE_S / _LOOK_S)):
+            if self._leading().members_committed:
+                return
+            await asyncio.sleep(_LOOK_S)
+
+    async def _on_heir(self, caller: str, payload: object) -> object:
+        status = self._leading()
+        await self._consensus.read_index(confirm=True)
+        return [status.id, voter_called(status, str(payload)) if payload else ""]
+
+    async def _on_transfer(self, caller: str, payload: object) -> object:
+        """[id of who led when it was asked for, id of the heir or ""] -> id of who leads now."""
+        before, heir = map(str, _fields(payload, 2))
+        status = self._leading()
+        if heir == status.id or (not heir and before != status.id):
+            return status.id  # It has happened; this is another attempt at the same.
+        return await self._consensus.transfer_leadership(heir or None)
+
+    async def _on_view(self, caller: str, payload: object) -> object:
+        return [_packed(self._leading()), self._warnings()]
+
+    def _warnings(self) -> list[str]:
+        return warnings_about(sum(peer.voter for peer in self._consensus.status().peers))
+
+
+def is_done(status: Status, step: MemberChange) -> bool:
+    """Whether a step has happened, seen by the members there are."""
+    members = {peer.id: peer for peer in status.peers}
+    match step.kind:
+        case "add":
+            return step.member in members
+        case "promote":
+            return step.member in members and members[step.member].voter
+        case "remove":
+            return step.member not in members
+        case "replace":
+            return step.member in members and step.old not in members
+
+
+def _fields(value: object, count: int) -> list[Any]:
+    if not isinstance(value, list | tuple) or len(value) != count:
+        raise Refused(500, "a message about the members is malformed: do all nodes run the same raftreg?")
+    return list(value)
+
+
+_PEER: Final = (
+    "id",
+    "name",
+    "address",
+    "voter",
+    "connected",
+    "last_contact_s",
+    "match_index",
+    "caught_up",
+    "standby",
+)
+_STRANGER: Final = ("id", "name", "address", "connected_s")
+_STATUS: Final = (
+    *("id", "name", "role", "term", "leader_id", "leader_name", "leader_address", "commit_index", "applied_index"),
+    *("last_index", "durable_index", "snapshot_index", "cluster_id", "leader_contact_s", "members_index"),
+    *("members_committed", "removed"),
+)  # fmt: skip
+
+
+def _packed(status: Status) -> dict[str, object]:
+    """A status as it travels; fields go by name, so that a newer node may tell more."""
+    return {name: getattr(status, name) for name in _STATUS} | {
+        "peers": [{name: getattr(peer, name) for name in _PEER} for peer in status.peers],
+        "strangers": [{name: getattr(node, name) for name in _STRANGER} for node in status.strangers],
+    }
+
+
+def _unpacked(value: object) -> Status:
+    try:
+        fields = cast("dict[str, Any]", value)
+        return Status(
+            **{name: fields[name] for name in _STATUS},
+            peers=tuple(PeerStatus(**{name: row[name] for name in _PEER}) for row in fields["peers"]),
+            strangers=tuple(
+                StrangerStatus(**{name: row[name] for name in _STRANGER}) for row in fields["strangers"]
+            ),
+        )
+    except (KeyError, TypeError):
+        raise Refused(
+            500, "the leader's view of the members is malformed: do all nodes run the same raftreg?"
+        ) from None

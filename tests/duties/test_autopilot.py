@@ -1,0 +1,181 @@
+"""What the leader does about its members by itself, decided on what it sees and when."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from raftreg.consensus import MemberChange, Status
+from raftreg.duties.autopilot import AutopilotDuty, Watch, next_step
+from raftreg.duties.liveness import LivenessDuty
+from raftreg.duties.own_node import OwnNodeDuty
+from raftreg.model import Autopilot
+from raftreg.registry import Registry
+from raftreg.state.queries import Nodes
+from tests.fake_members import MemberCluster, peer, run, stranger, view
+
+DEFAULT = Autopilot()
+CLEANUP = Autopilot(cleanup_dead_servers=True)
+THREE = (peer("a"), peer("b"), peer("c"))
+LEARNER = peer("d", voter=False, caught_up=True)
+
+
+def decide(
+    status: Status, settings: Autopilot = DEFAULT, *, rejoin: bool = False, after_s: float = 100.0
+) -> MemberChange | None:
+    """The step of a leader that has seen the same for so long."""
+    watch = Watch(0.0)
+    watch.look(status, 0.0)
+    watch.look(status, after_s)
+    return next_step(status, settings, watch, after_s, rejoin=rejoin)
+
+
+def test_a_learner_is_promoted_once_it_kept_up() -> None:
+    """For the stabilisation time, which operators set."""
+    status = view(*THREE, LEARNER)
+    assert decide(status, after_s=9.9) is None
+    assert MemberChange("promote", "d.1") == decide(status, after_s=10.0)
+    quick = Autopilot(server_stabilization_ns=1_000_000_000)
+    assert MemberChange("promote", "d.1") == decide(status, quick, after_s=1.0)
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [
+        replace(LEARNER, standby=True),
+        replace(LEARNER, caught_up=False),
+        replace(LEARNER, connected=False),
+        peer("d", voter=False, caught_up=True, silent_s=2),
+    ],
+)
+def test_others_stay_learners(learner: object) -> None:
+    """Standbys, and who lags or is away."""
+    assert decide(view(*THREE, learner)) is None  # type: ignore[arg-type]  # a PeerStatus
+
+
+def test_a_learner_that_falls_back_begins_anew() -> None:
+    """Its time counts from when it kept up again."""
+    watch, status = Watch(0.0), view(*THREE, LEARNER)
+    watch.look(status, 0.0)
+    watch.look(view(*THREE, replace(LEARNER, caught_up=False)), 5.0)
+    watch.look(status, 6.0)
+    watch.look(status, 15.0)
+    assert next_step(status, DEFAULT, watch, 15.0, rejoin=False) is None
+    assert next_step(status, DEFAULT, watch, 16.0, rejoin=False) is not None
+
+
+def test_one_step_at_a_time() -> None:
+    """While a member set is not committed nothing is done."""
+    assert decide(replace(view(*THREE, LEARNER), members_committed=False)) is None
+
+
+WIPED = view(*THREE[:2], peer("c", silent_s=40), strangers=(stranger("c"),))
+
+
+def test_a_wiped_member_is_replaced() -> None:
+    """If that is wanted; a standby stays one."""
+    assert MemberChange("replace", "c.9", "c.1") == decide(WIPED, rejoin=True)
+    assert decide(WIPED) is None
+    standby = view(*THREE, peer("d", voter=False, standby=True, silent_s=40), strangers=(stranger("d"),))
+    assert MemberChange("replace", "d.9", "d.1", True) == decide(standby, rejoin=True)
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        view(*THREE[:2], peer("c", silent_s=29), strangers=(stranger("c"),)),
+        view(*THREE[:2], peer("c", silent_s=40), strangers=(stranger("c", connected_s=1),)),
+        view(*THREE[:2], peer("c", silent_s=40), strangers=(stranger("d"),)),
+        view(*THREE, peer("d", silent_s=2), peer("e", silent_s=40), strangers=(stranger("e"),)),
+        view(*THREE, LEARNER, peer("e", silent_s=40), strangers=(stranger("e"),)),
+    ],
+    ids=[
+        "not silent for long",
+        "does not stay",
+        "another name",
+        "another is silent",
+        "one catches up already",
+    ],
+)
+def test_a_wiped_member_waits(status: Status) -> None:
+    """Until it is sure to be lost, its successor stays, and nobody else is in trouble or under way."""
+    assert decide(replace(status), rejoin=True, after_s=5.0) is None
+    assert "replace" != getattr(decide(status, rejoin=True), "kind", None)
+
+
+def test_a_new_leader_believes_no_silence_yet() -> None:
+    """It counts from when it began to lead."""
+    assert decide(WIPED, rejoin=True, after_s=29.0) is None
+
+
+FIVE = (*THREE, peer("d"), peer("e", silent_s=40))
+
+
+def test_the_dead_are_cleaned_up_if_that_is_wanted() -> None:
+    """One voter of five, or a learner; by default none is."""
+    assert MemberChange("remove", "e.1") == decide(view(*FIVE), CLEANUP)
+    assert decide(view(*FIVE)) is None
+    learner = view(*THREE, peer("d", voter=False, silent_s=40))
+    assert MemberChange("remove", "d.1") == decide(learner, CLEANUP)
+
+
+@pytest.mark.parametrize(
+    ("status", "settings"),
+    [
+        (view(*THREE[:2], peer("c", silent_s=40)), CLEANUP),
+        (view(*FIVE), replace(CLEANUP, min_quorum=5)),
+        (view(*THREE[:2], *(peer(name, silent_s=40) for name in "cde")), CLEANUP),
+        (view(*THREE, peer("d"), peer("e", silent_s=29)), CLEANUP),
+    ],
+    ids=["three stay three", "minimum", "most are dead", "not silent for long"],
+)
+def test_the_dead_stay_where_they_are_needed(status: Status, settings: Autopilot) -> None:
+    """Never below three voters or the operator's minimum, and never if most are dead: then the leader errs."""
+    assert decide(status, settings, after_s=39.0) is None
+
+
+def test_the_duty_takes_the_steps_of_a_leader() -> None:
+    """And of nobody else; what consensus refuses is tried again later."""
+
+    async def scenario(cluster: MemberCluster, registries: dict[str, Registry]) -> None:
+        cluster.members["d.1"] = LEARNER
+        patient = AutopilotDuty(registries["a"])
+        assert 0 < await patient.step()
+        assert 0 < await AutopilotDuty(registries["b"]).step()
+        assert [] == cluster.changes
+        patient._watch = Watch(-100.0)
+        patient._watch.look(cluster.nodes["a"].status(), -100.0)
+        assert 0.0 == await patient.step()
+        assert [MemberChange("promote", "d.1")] == cluster.changes
+
+    run(scenario)
+
+
+def test_a_removed_member_leaves_the_catalog() -> None:
+    """Its node goes with what was on it; a node of another cluster, of which an archive told, only counts as lost."""
+
+    async def scenario(cluster: MemberCluster, registries: dict[str, Registry]) -> None:
+        for name, registry in registries.items():
+            duty = OwnNodeDuty(
+                registry,
+                node_id=f"0000000{name}",
+                address="127.0.0.1",
+                raft_port=1,
+                http_address=f"{name}:80",
+            )
+            await duty.step()
+        foreign = OwnNodeDuty(
+            registries["a"], node_id="00000009", address="127.0.0.1", raft_port=1, http_address="f:80"
+        )
+        foreign._node = replace(foreign._node, name="foreign")
+        foreign._service = replace(foreign._service, node="foreign")
+        foreign._check = replace(foreign._check, node="foreign")
+        await foreign.step()
+        liveness = LivenessDuty(registries["a"], 1.0)
+        await liveness.step()
+        cluster.carry_out(MemberChange("remove", "c.1"))
+        await liveness.step()
+        await asyncio.sleep(0)
+        assert ["a", "b", "foreign"] == [node.name for node in registries["a"].local(Nodes()).value]
+
+    run(scenario)

@@ -1,0 +1,207 @@
+"""Changes of the members, asked for at any node: names, retries, and what is refused with which words."""
+
+import pytest
+
+from raftreg.consensus import MemberChange
+from raftreg.errors import NoLeader, OutcomeUnknown, Refused
+from raftreg.registry import Registry, Wish, advice_on, warnings_about
+from raftreg.registry.member_names import resolve, voter_called
+from tests.fake_members import MemberCluster, peer, run, stranger, view
+
+UUID = "0123456789abcdef0123456789abcdef"
+THREE = (peer("a"), peer("b"), peer("c"))
+
+
+@pytest.mark.parametrize("node", ["a", "b"])
+def test_a_change_may_be_asked_for_anywhere(node: str) -> None:
+    """The leader carries it out, and what follows for operators is told."""
+
+    async def scenario(cluster: MemberCluster, registries: dict[str, Registry]) -> None:
+        cluster.strangers["d.9"] = stranger("d")
+        added = await registries[node].membership.change(Wish("add", "d"))
+        assert ("d.9", True, ()) == (added.member, added.done, added.warnings)
+        promoted = await registries[node].membership.change(Wish("promote", "d"))
+        assert warnings_about(4) == list(promoted.warnings)
+        removed = await registries[node].membership.change(Wish("remove", "c:1"))
+        assert ("c.1", True) == (removed.member, removed.done)
+        steps = [MemberChange("add", "d.9"), MemberChange("promote", "d.9"), MemberChange("remove", "c.1")]
+        assert steps == cluster.changes
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("fault", ["hand over", "lost", "dropped"])
+@pytest.mark.parametrize(
+    "wish", [Wish("remove", "a"), Wish("add", "d"), Wish("replace", "c", "d"), Wish("promote", "e")]
+)
+def test_a_change_outlives_its_leader(wish: Wish, fault: str) -> None:
+    """It is tried at the next leader, and done once: a step that has happened is found to be so."""
+
+    async def scenario(cluster: MemberCluster, registries: dict[str, Registry]) -> None:
+        cluster.strangers["d.9"] = stranger("d")
+        cluster.members["e.1"] = peer("e", voter=False)
+        cluster.change_faults = [fault]
+        await registries["b"].membership.change(wish)
+        assert 1 == len(cluster.changes)
+        assert [] == cluster.change_faults
+
+    run(scenario)
+
+
+def test_what_is_so_already_is_fine() -> None:
+    """Adding a member, and promoting a voter, change nothing."""
+
+    async def scenario(cluster: MemberCluster, registries: dict[str, Registry]) -> None:
+        for wish in (Wish("add", "b"), Wish("promote", "b.1")):
+            changed = await registries["c"].membership.change(wish)
+            assert ("b.1", False) == (changed.member, changed.done)
+        assert [] == cluster.changes
+
+    run(scenario)
+
+
+def test_without_a_leader_nothing_is_done() -> None:
+    """The error says so, after the write timeout."""
+
+    async def scenario(cluster: MemberCluster, registries: dict[str, Registry]) -> None:
+        cluster.elect(None)
+        with pytest.raises(NoLeader):
+            await registries["a"].membership.change(Wish("remove", "c"))
+        assert [] == cluster.changes
+
+    run(scenario)
+
+
+def test_an_outcome_that_stays_unknown_is_said_to_be() -> None:
+    """When each leader is lost under the change until the time is over."""
+
+    async def scenario(cluster: MemberCluster, registries: dict[str, Registry]) -> None:
+        cluster.change_faults = ["dropped"] * 1000
+        with pytest.raises(OutcomeUnknown):
+            await registries["a"].membership.change(Wish("remove", "c"))
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("asked", "leader"), [("", "b"), ("c", "c"), ("c.1", "c"), ("a", "a")])
+def test_leadership_is_handed_over(asked: str, leader: str) -> None:
+    """To the one that is named, or to any other; if it leads already, nothing happens. The name is told."""
+
+    async def scenario(cluster: MemberCluster, registries: dict[str, Registry]) -> None:
+        assert leader == await registries["c"].membership.transfer(asked)
+        assert leader == cluster.leader
+        assert (0 if leader == "a" else 1) == cluster.transfers
+
+    run(scenario)
+
+
+def test_a_node_leaves() -> None:
+    """It is no member any more then; leaving twice is fine, also while the first of all leads."""
+
+    async def scenario(cluster: MemberCluster, registries: dict[str, Registry]) -> None:
+        cluster.change_faults = ["hand over"]
+        await registries["a"].membership.leave()
+        await registries["a"].membership.leave()
+        assert [MemberChange("remove", "a.1")] == cluster.changes
+
+    run(scenario)
+
+
+def test_the_view_of_the_leader_is_told_everywhere() -> None:
+    """With what only the leader knows."""
+
+    async def scenario(cluster: MemberCluster, registries: dict[str, Registry]) -> None:
+        cluster.strangers["d.9"] = stranger("d")
+        seen = await registries["c"].membership.view()
+        assert cluster.nodes["a"].status() == seen.status
+        assert 5 == seen.status.peers[0].match_index
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("which", ["c", "C", f"c.{UUID}", "c:1", "01234567-89ab-cdef-0123-456789abcdef"])
+def test_a_member_has_several_names(which: str) -> None:
+    """Its name in any case, its id, its address, its UUID."""
+    status = view(*THREE[:2], peer("c", incarnation=UUID))
+    assert MemberChange("remove", f"c.{UUID}") == resolve(status, Wish("remove", which))
+
+
+LOST = view(*THREE[:2], peer("c", silent_s=40), strangers=(stranger("c"), stranger("d")))
+
+
+def test_a_wiped_node_comes_in_for_itself() -> None:
+    """Without a second name, the node that waits under the same name is meant; else the one that is named."""
+    assert MemberChange("replace", "c.9", "c.1") == resolve(LOST, Wish("replace", "c"))
+    assert MemberChange("replace", "d.9", "c.1", True) == resolve(
+        LOST, Wish("replace", "c", "d", standby=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("wish", "status", "text"),
+    [
+        (Wish("add", ""), 400, "which node?"),
+        (
+            Wish("add", "x"),
+            404,
+            'no node "x" waits to be added (waiting are c, d): start it with an empty data',
+        ),
+        (
+            Wish("add", "c"),
+            409,
+            "c is a member already, with another data directory (c.1): if that is lost, replace",
+        ),
+        (Wish("promote", "x"), 404, 'no member "x"; members are a, b, c'),
+        (Wish("promote", "d"), 404, "cannot promote d: it is no member yet: add it first"),
+        (Wish("remove", "d"), 404, "cannot remove d: it is no member: stop it"),
+        (Wish("remove", "b"), 409, "b is alive and c is not: remove or replace c first"),
+        (Wish("replace", "c", "x"), 404, 'no node "x" waits to come for c (waiting are c, d): start it'),
+        (Wish("replace", "b"), 404, 'no node "b" waits to come for b (waiting are c, d)'),
+        (Wish("replace", "c", "b"), 409, "b is a member already: once it is a voter, remove c"),
+    ],
+)
+def test_mistakes_are_told_with_what_there_is(wish: Wish, status: int, text: str) -> None:
+    """And with what to do instead."""
+    with pytest.raises(Refused) as refused:
+        resolve(LOST, wish)
+    assert status == refused.value.status
+    assert refused.value.text.startswith(text), refused.value.text
+
+
+def test_a_name_that_may_mean_two_is_refused() -> None:
+    """With the ids of both."""
+    status = view(*THREE, peer("c", incarnation="2", voter=False))
+    with pytest.raises(Refused, match=r'"c" may mean c\.1, c\.2: give the id'):
+        resolve(status, Wish("remove", "c"))
+    assert MemberChange("remove", "c.2") == resolve(status, Wish("remove", "c.2"))
+
+
+def test_the_dead_may_go_and_force_takes_the_living() -> None:
+    """What is refused for a living voter is right for the dead one, for learners, and if it is forced."""
+    assert MemberChange("remove", "c.1") == resolve(LOST, Wish("remove", "c"))
+    assert MemberChange("remove", "b.1") == resolve(LOST, Wish("remove", "b", force=True))
+    learner = view(*THREE[:2], peer("c", silent_s=40), peer("d", voter=False))
+    assert MemberChange("remove", "d.1") == resolve(learner, Wish("remove", "d"))
+
+
+def test_only_voters_can_lead() -> None:
+    """A learner is refused as heir."""
+    with pytest.raises(Refused, match="c is a learner and cannot lead"):
+        voter_called(view(*THREE[:2], peer("c", voter=False)), "c")
+
+
+def test_advice_names_the_command() -> None:
+    """For nodes that wait, for one that was wiped, for one that is dead, and for one that was removed."""
+    text = "\n".join(advice_on(LOST))
+    assert "raftreg operator raft replace c\n" in text
+    assert "raftreg operator raft add d\n" in text
+    assert "raftreg operator raft replace c NEW" in text
+    assert [] == advice_on(view(*THREE))
+
+
+def test_even_numbers_are_warned_of() -> None:
+    """They cost a write more and survive no more; so are one and two voters, each in its own words."""
+    assert [] == warnings_about(3) + warnings_about(5)
+    assert ["one voter: its loss stops the cluster"] == warnings_about(1)
+    assert warnings_about(2)[0].startswith("2 voters: each of them is needed")
+    assert warnings_about(6)[0].startswith("6 voters survive the loss of 2, as 5 do")
