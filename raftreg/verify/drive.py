@@ -1,8 +1,7 @@
 """One run, from the first node that starts to the last answer: load, faults, recovery, last reads, comparison."""
 
 import asyncio
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 
@@ -14,15 +13,13 @@ from raftreg.verify.exchange import Connection, NotSent, Unanswered
 from raftreg.verify.faults import Stage
 from raftreg.verify.monitor import Monitor
 from raftreg.verify.nemesis import Nemesis
-from raftreg.verify.options import CannotVerify, Options
+from raftreg.verify.options import Options
+from raftreg.verify.readiness import PATIENT_S, POLL_S, product_of, serves, wait_until_served
 from raftreg.verify.record import Record
 from raftreg.verify.target import Target
 from raftreg.verify.workloads import BY_NAME, Workload
 
-START_TIMEOUT_S = 60.0
 RECOVERY_TIMEOUT_S = 60.0
-PATIENT_S = 15.0  # for calls on a cluster that is well
-POLL_S = 0.1
 PROGRESS_S = 0.5
 DIGEST = "/v1/raftreg/status?digest"
 NAME_OF_RUNS = "raftreg-verify"
@@ -30,7 +27,10 @@ NAME_OF_RUNS = "raftreg-verify"
 
 @dataclass(slots=True)
 class Run:
-    """What is left of a run. `recovered_s`: from the end of the load until every node served; None if they did not."""
+    """What is left of a run. `recovered_s`: from the end of the load until every node served; None if they did not.
+
+    `absent`: nodes that were not there when it began, with the reason; they took no part.
+    """
 
     options: Options
     record: Record
@@ -39,6 +39,7 @@ class Run:
     product: str = ""
     recovered_s: float | None = None
     left_out: tuple[str, ...] = field(default=())  # kinds of faults that were asked for and cannot be done
+    absent: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,52 +65,15 @@ async def drive(options: Options, target: Target, clock: Clock, tell: Tell) -> R
         record = Record()
         prefix = f"{NAME_OF_RUNS}/{clock.uuid()[:8]}"
         world = World(target.nodes, clock, record, options.timeout_s, prefix)
-        product = await _wait_for_service(world, target)
+        absent = await wait_until_served(world, target, may_be_absent=bool(options.urls))
+        world.nodes = {node: address for node, address in world.nodes.items() if node not in absent}
+        product = await product_of(world)
         workloads = [BY_NAME[name](world) for name in options.workloads]
-        run = Run(options, record, workloads, tuple(target.nodes), product)
+        run = Run(options, record, workloads, tuple(world.nodes), product, absent=absent)
         await _Driver(run, target, world, tell).run()
         return run
     finally:
         await target.close()
-
-
-async def _wait_for_service(world: World, target: Target) -> str:
-    """Wait until every node serves; what the cluster is. Sets `is_raftreg`."""
-    give_up = world.clock.now() + START_TIMEOUT_S
-    for node, address in world.nodes.items():
-        connection = Connection(address, PATIENT_S)
-        while not await _serves(connection):
-            dead = target.deaths()
-            if dead:
-                raise CannotVerify(dead[0])
-            if world.clock.now() > give_up:
-                raise CannotVerify(
-                    f"{node} at http://{address} does not serve: within {START_TIMEOUT_S:g} s no answer"
-                )
-            await asyncio.sleep(POLL_S)
-        connection.close()
-    connection = Connection(next(iter(world.nodes.values())), PATIENT_S)
-    try:
-        answer = await connection.request("GET", "/v1/raftreg/status")
-        world.is_raftreg = answer.status == 200
-        if world.is_raftreg:
-            return f"raftreg {json.loads(answer.body).get('Version', '')}".strip()
-        answer = await connection.request("GET", "/v1/agent/self")
-        version = json.loads(answer.body).get("Config", {}).get("Version") if answer.status == 200 else None
-    except (NotSent, Unanswered) as error:
-        raise CannotVerify(f"{error}: it went away") from None
-    finally:
-        connection.close()
-    return f"Consul {version}" if version else "a cluster that speaks Consul's API"
-
-
-async def _serves(connection: Connection) -> bool:
-    """Whether a node answers a consistent read."""
-    try:
-        answer = await connection.request("GET", f"/v1/kv/{NAME_OF_RUNS}?consistent")
-    except (NotSent, Unanswered):
-        return False
-    return answer.status in (200, 404)
 
 
 class _Driver:
@@ -214,7 +178,7 @@ class _Driver:
             while True:
                 with suppress(NotSent, Unanswered):
                     answer = await connection.request("PUT", path, b"1")
-                    if answer.status == 200 and await _serves(connection):
+                    if answer.status == 200 and await serves(connection):
                         return
                 await asyncio.sleep(POLL_S)
         finally:

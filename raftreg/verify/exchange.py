@@ -5,6 +5,10 @@ thing that is looked for: a write that was done twice, or a compare-and-set that
 """
 
 import asyncio
+import errno
+import os
+import re
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,10 +16,16 @@ from raftreg.addresses import Address
 from raftreg.errors import RaftregError
 
 BODY_BYTES_MAX = 64 << 20
+CONNECT_TIMEOUT_S = 5.0
+REFUSED = os.strerror(errno.ECONNREFUSED).lower()
 
 
 class NotSent(RaftregError):
-    """Nobody took the connection: nothing happened."""
+    """Nobody took the connection: nothing happened. `why` in a few words."""
+
+    def __init__(self, address: Address, why: str) -> None:
+        super().__init__(f"{address}: {why}")
+        self.why = why
 
 
 class Unanswered(RaftregError):
@@ -42,6 +52,14 @@ class Answer:
         return int(given) if given.isdigit() else None
 
 
+def _why(error: OSError) -> str:
+    """Why no connection came about. A name with several addresses has several reasons, in one text."""
+    if isinstance(error, socket.gaierror):
+        return f"the name is not known: {error.strerror}"
+    codes = sorted(set(map(int, re.findall(r"\[Errno (\d+)\]", str(error)))))
+    return ", ".join(os.strerror(code).lower() for code in codes) or str(error) or "no answer to the attempt"
+
+
 class Connection:
     """One request at a time; connects when needed."""
 
@@ -53,11 +71,11 @@ class Connection:
     async def request(self, method: str, path: str, body: bytes = b"") -> Answer:
         """Send once and wait for the answer. NotSent or Unanswered."""
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(min(self._timeout_s, CONNECT_TIMEOUT_S)):
                 await self._connect()
         except (OSError, TimeoutError) as error:
             self.close()
-            raise NotSent(f"{self._address}: {str(error) or 'timeout'}") from None
+            raise NotSent(self._address, _why(error)) from None
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._exchange(method, path, body)

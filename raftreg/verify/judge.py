@@ -70,6 +70,8 @@ def _seen(client: int, sighting: Sighting) -> Operation:
 def _recovery(run: Run) -> Verdict:
     if run.recovered_s is None:
         return failed(RECOVERY, "not every node served a write and a consistent read within a minute of calm")
+    if run.absent:
+        return empty(RECOVERY, f"{', '.join(run.absent)} took no part: {'; '.join(run.absent.values())}")
     return passed(RECOVERY, f"all {len(run.nodes)} nodes {run.recovered_s:.1f} s after everything was undone")
 
 

@@ -84,6 +84,7 @@ def document(run: Run, verdicts: Sequence[Verdict], staleness: Staleness | None)
         "headline": headline(run, verdicts),
         "product": run.product,
         "nodes": list(run.nodes),
+        "absent": dict(run.absent),
         "seed": run.options.seed,
         "replay": replay_command(run.options),
         "tried": {
