@@ -7,44 +7,66 @@
 
 Peers are consul, consul-fast, etcd and etcd-fast: as shipped, and tuned for quick failover. Clients and servers share
 the machine; every server syncs each write to the same disk. The results go to a folder: results.json, results.csv,
-plots, and report.html. Exit code 1 if a cluster answered wrongly, or a workload could not be done.
+plots, and report.html. What could not be measured is named there, with the reason. Exit code 1 if a cluster answered
+wrongly, or a workload could not be done; 2 for wrong usage; 130 if it was told to stop (Ctrl-C, SIGTERM).
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from bench.harness import load, machine
+from bench.harness.clusters import find_targets
 from bench.harness.figures import Results, rows_of
 from bench.harness.progress import Progress
 from bench.harness.report import write_report
 from bench.harness.table import print_table
-from bench.harness.targets import Running, Target, find_targets
+from bench.harness.targets import Running, Target
 from bench.workloads import WORKLOADS, Scope, Workload
 
 NAMES = [workload.name for workload in WORKLOADS]
+INTERRUPTED = 130  # as a shell says of a program that Ctrl-C ended
 PEERS = ("consul", "consul-fast", "etcd", "etcd-fast")
 
 
 def main() -> int:
     """Run, print, write; the exit code."""
     options = _parse()
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # As Ctrl-C: everything that was started is ended.
+    try:
+        results = _measured(options)
+    except KeyboardInterrupt:
+        print("\nstopped: everything was ended, and nothing was written", file=sys.stderr)
+        return INTERRUPTED
     folder = Path(options.out)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="raftreg-bench-", dir=options.data) as data:
-        targets, missing = _targets(options, Path(data))
-        described = machine.describe() | {"load from": load.generator()}
-        results = Results(described, vars(options), missing)
-        workloads = [kind(Scope(options.quick)) for kind in WORKLOADS if kind.name in options.only]
-        _run(results, targets, workloads, options.rounds, options.seed)
     results.write(folder)
     write_report(results, folder)
     print_table(results)
     print(f"\nreport: {folder / 'report.html'}")
     return 1 if results.failures else 0
+
+
+def _measured(options: argparse.Namespace) -> Results:
+    with tempfile.TemporaryDirectory(prefix="raftreg-bench-", dir=options.data) as data:
+        targets, missing = _targets(options, Path(data))
+        described = machine.describe() | {"load from": load.generator()}
+        described |= {target.name: target.version() for target in targets}
+        given = {
+            name: value if isinstance(value, int | list) else str(value)
+            for name, value in vars(options).items()
+        }
+        results = Results(described, given, missing)
+        workloads = [kind(Scope(options.quick)) for kind in WORKLOADS if kind.name in options.only]
+        _run(results, targets, workloads, options.rounds, options.seed)
+    return results
 
 
 def _parse() -> argparse.Namespace:
@@ -66,12 +88,21 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--consul", default="consul", metavar="PATH", help="the consul program")
     parser.add_argument("--etcd", default="etcd", metavar="PATH", help="the etcd program")
     options = parser.parse_args()
+    if options.data is not None and not options.data.is_dir():
+        parser.error(f"--data: {options.data} is no folder")
+    if options.rounds is not None and options.rounds < 1:
+        parser.error("--rounds: at least 1")
+    if options.url and options.versus:
+        parser.error("--url measures a cluster that runs; --versus starts others: give one of them")
     options.only = options.only or NAMES
     options.rounds = options.rounds or (2 if options.quick else 3)
     options.versus = [name for name in options.versus.split(",") if name]
     for name in options.versus:
         if name not in PEERS:
             parser.error(f"--versus: {name!r} is none of {', '.join(PEERS)}")
+    for url in filter(None, options.url.split(",")):
+        if urlsplit(url).scheme != "http" or not urlsplit(url).hostname:
+            parser.error(f"--url: {url!r}: write http://HOST:PORT, separated by commas")
     return options
 
 
@@ -87,23 +118,25 @@ def _run(
 ) -> None:
     """Each workload in rounds, and the targets in turn within a round; all clusters run all the while."""
     rounds_of = {workload.name: workload.rounds(rounds) for workload in workloads}
-    steps = [
-        rounds_of[workload.name] for workload in workloads for target in targets if workload.fits(target)
-    ]
-    progress = Progress(sum(steps) + len(targets))
+    fitting = {
+        workload.name: [target for target in targets if not workload.unfit(target)] for workload in workloads
+    }
+    progress = Progress(sum(rounds_of[name] * len(found) for name, found in fitting.items()) + len(targets))
     try:
         for target in targets:
             progress.begin(f"starting {target.name}")
             target.start()
             progress.end()
         for workload in workloads:
-            fitting = [target for target in targets if workload.fits(target)]
             for number in range(rounds_of[workload.name]):
-                for target in fitting:
+                for target in fitting[workload.name]:
                     progress.begin(f"{workload.name}: {target.name}")
                     _measure(results, workload, target, number, seed)
                     progress.end()
             results.timelines += workload.timelines()
+            reasons = {target.name: workload.unfit(target) for target in targets}
+            results.missing += [f"{workload.name} at {name}: {why}" for name, why in reasons.items() if why]
+            results.missing += dict.fromkeys(workload.left_out)
     finally:
         for target in targets:
             target.stop()

@@ -124,7 +124,7 @@ class EtcdDialect(Dialect):
 
     def put(self, size: int = 64, key: str = "key/") -> Call:
         """kv/put. Texts around a number are padded to threes, so that base64 of the parts is that of the whole."""
-        return self._put(_padded(key), "x" * (size - 9))
+        return self._put(padded(key), "x" * (size - 9))
 
     @staticmethod
     def _put(key: str, value: str) -> Call:
@@ -136,12 +136,12 @@ class EtcdDialect(Dialect):
         if mode == CONSISTENT:
             return None
         serializable = ',"serializable":true' if mode == STALE else ""
-        return Call("POST", "/v3/kv/range", f'{{"key":"{_base64(_padded("key/"))}{{c}}"{serializable}}}')
+        return Call("POST", "/v3/kv/range", f'{{"key":"{_base64(padded("key/"))}{{c}}"{serializable}}}')
 
     def register(self, service: str) -> Call:
         """A put of what Consul's clients would send."""
         value = json.dumps({"Service": service, "Address": "127.0.0.1", "Port": 8080, "Status": "passing"})
-        return self._put(_padded(f"service/{service}/"), value)
+        return self._put(padded(f"service/{service}/"), value)
 
     def find(self, service: str, mode: str) -> Call | None:
         """A range over the prefix."""
@@ -158,7 +158,7 @@ class EtcdDialect(Dialect):
 
     def withdraw(self, service: str, number: int) -> Call:
         """Delete the key."""
-        key = _base64(_padded(f"service/{service}/") + f"{number:09d}")
+        key = _base64(padded(f"service/{service}/") + f"{number:09d}")
         return Call("POST", "/v3/kv/deleterange", f'{{"key":"{key}"}}')
 
     def count(self, answer: bytes) -> int:
@@ -167,7 +167,7 @@ class EtcdDialect(Dialect):
 
     @staticmethod
     def _prefix(service: str) -> tuple[str, str]:
-        prefix = _padded(f"service/{service}/")
+        prefix = padded(f"service/{service}/")
         return _base64(prefix), _base64(prefix[:-1] + chr(ord(prefix[-1]) + 1))
 
 
@@ -175,7 +175,8 @@ def _mode(mode: str, separator: str) -> str:
     return "" if mode == DEFAULT else separator + mode
 
 
-def _padded(text: str) -> str:
+def padded(text: str) -> str:
+    """The text with slashes behind it, so that base64 of it ends where it ends."""
     return text + "/" * (-len(text) % 3)
 
 

@@ -90,8 +90,8 @@ class Results:
 
 
 def rows_of(figures: Iterable[Figure], target: str, round_: int) -> list[Figure]:
-    """The figures of a workload, marked with whose they are."""
+    """The figures of a workload, marked with whose they are, unless they say so."""
     return [
-        Figure(f.workload, f.case, f.metric, f.unit, f.better, f.value, target, round_, f.curve)
+        Figure(f.workload, f.case, f.metric, f.unit, f.better, f.value, f.target or target, round_, f.curve)
         for f in figures
     ]

@@ -1,7 +1,7 @@
 """What raftreg must reach: ratios to its peers, measured in the same run, and a few absolute figures.
 
 Each line names a figure, against whom it is held, and the bound on raftreg / peer (or on raftreg itself). "best" is
-the best of all peers that were measured.
+the best of all peers that were measured, over HTTP if nothing else is said.
 """
 
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from bench.harness.stats import median
 OURS = "raftreg"
 BEST = "best"
 ITSELF = ""
+GRPC = "-grpc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Goal:
     metric: str
     against: str
     bound: float
+    # Whether "best" is also that of gRPC, which raftreg does not speak.
+    with_grpc: bool = False
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -34,13 +37,13 @@ class Goal:
 GOALS = (
     Goal("resources", "at rest", "CPU of all nodes", ITSELF, 2.6),
     Goal("resources", "at rest", "memory of a node", ITSELF, 60.0),
-    Goal("resources", "KV PUT, 64 clients", "CPU per 10,000", BEST, 1.0),
+    Goal("resources", "KV PUT, 64 clients", "CPU per 10,000", BEST, 1.0, with_grpc=True),
     Goal("resources", "KV GET, 64 clients", "CPU per 10,000", "consul", 1.0),
     Goal("resources", "100,000 keys, 10,000 services", "memory of a node", "etcd", 1.5),
     Goal("writes", "1 client, leader", "p50", BEST, 0.85),
     Goal("writes", "1 client, follower", "p50", BEST, 0.85),
-    Goal("writes", "64 clients, leader", "rate", BEST, 1.25),
-    Goal("writes", "64 clients, follower", "rate", BEST, 1.25),
+    Goal("writes", "64 clients, leader", "rate", BEST, 1.25, with_grpc=True),
+    Goal("writes", "64 clients, follower", "rate", BEST, 1.25, with_grpc=True),
     Goal("registrations", "catalog, leader", "rate", BEST, 1.25),
     Goal("registrations", "agent, leader", "rate", "consul", 15.0),
     Goal("reads", "key, default, leader", "rate", "consul", 1.0),
@@ -66,23 +69,31 @@ GOALS = (
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a goal came out. `ours` is a figure of raftreg, `value` the median. Unjudged: `reached` is None."""
+    """How a goal came out. `ours` is a figure of raftreg, `value` the median; None if it was not measured.
+
+    Unjudged: `reached` is None, and `why` says why.
+    """
 
     goal: Goal
-    ours: Figure
-    value: float
+    ours: Figure | None = None
+    value: float | None = None
     peer: str = ""
     peer_value: float | None = None
     ratios: tuple[float, ...] = ()
     reached: bool | None = None
+    why: str = ""
 
 
 def judge(results: Results) -> Iterator[Verdict]:
-    """Every goal whose figure was measured."""
+    """Every goal of the workloads that were run."""
+    run = set(results.options.get("only") or (key[0] for key in results.measured()))
     for goal in GOALS:
         found = results.of(goal.key, OURS)
         if found:
             yield _judged(results, goal, found[0])
+        elif goal.workload in run:
+            full = " in a quick run" if results.options.get("quick") else ""
+            yield Verdict(goal, why=f"not measured{full}")
 
 
 def _judged(results: Results, goal: Goal, example: Figure) -> Verdict:
@@ -93,17 +104,23 @@ def _judged(results: Results, goal: Goal, example: Figure) -> Verdict:
     peers = [name for name in results.targets() if _is_held_against(goal, name)]
     measured = {name: value for name in peers if (value := results.median(goal.key, name))}
     if not measured:
-        return Verdict(goal, example, ours)
+        return Verdict(
+            goal, example, ours, why=f"no {goal.against if goal.against != BEST else 'peer'} in this run"
+        )
     pick = max if example.better == UP else min
     peer = pick(measured, key=lambda name: measured[name])
     ratios = tuple(results.ratios(goal.key, OURS, peer))
     reached = _holds(example, median(ratios), goal.bound) if ratios else None
-    return Verdict(goal, example, ours, peer, measured[peer], ratios, reached)
+    has_grpc = any(name.endswith(GRPC) for name in measured)
+    why = "" if has_grpc or not goal.with_grpc else "gRPC not measured"
+    return Verdict(goal, example, ours, peer, measured[peer], ratios, reached, why)
 
 
 def _is_held_against(goal: Goal, name: str) -> bool:
     if name in (OURS, "running"):
         return False
+    if name.endswith(GRPC):
+        return goal.with_grpc
     return goal.against == BEST or name == goal.against or name.partition("-")[0] == goal.against
 
 

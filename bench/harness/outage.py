@@ -17,15 +17,20 @@ from bench.harness.targets import Target
 WRITE_EVERY_S = 0.005
 LOOK_EVERY_S = 0.005
 WRITE_TIMEOUT_S = 15.0
+HOLE_S = 0.5
 
 
 @dataclass(slots=True)
 class Outage:
-    """Times in seconds since the fault. `acknowledged` are (sent, answered) of each good write."""
+    """Times in seconds since the fault. `acknowledged` are (sent, answered) of each good write.
+
+    `leaders` are (when, who was asked, whom it names): what changed at each node that is not the former leader.
+    """
 
     acknowledged: list[tuple[float, float]] = field(default_factory=list)
-    leaders: list[tuple[float, int | None]] = field(default_factory=list)
+    leaders: list[tuple[float, int, int | None]] = field(default_factory=list)
     former: int = 0
+    until_s: float = 0.0
 
     @property
     def without_writes_s(self) -> float:
@@ -38,9 +43,17 @@ class Outage:
     def without_leader_s(self) -> float:
         """Until some node first named another leader than the former one."""
         return min(
-            (at for at, who in self.leaders if at > 0 and who not in (None, self.former)),
+            (at for at, _, who in self.leaders if at > 0 and who not in (None, self.former)),
             default=float("inf"),
         )
+
+    def is_good_again(self, now: float, after_s: float) -> bool:
+        """Whether for so long there was no hole of half a second in the answers to writes sent after the fault."""
+        begin = now - after_s
+        if begin < 0:
+            return False
+        times = sorted(at for sent, at in self.acknowledged if sent > 0 and at > begin)
+        return all(after - before < HOLE_S for before, after in itertools.pairwise([begin, *times, now]))
 
     def timeline(self, title: str) -> dict[str, Any]:
         """For drawing."""
@@ -48,6 +61,8 @@ class Outage:
             "title": title,
             "acknowledged": [list(write) for write in self.acknowledged],
             "leaders": [list(seen) for seen in self.leaders],
+            "former": self.former,
+            "until_s": self.until_s,
             "gap_s": self.without_writes_s,
         }
 
@@ -55,15 +70,18 @@ class Outage:
 async def observe(
     target: Target, fault: Callable[[int], None], *, before_s: float, after_s: float, patience_s: float
 ) -> Outage:
-    """Write for a while, do `fault` to the leader, and write on until it was good again for `after_s`."""
+    """Write for a while, do `fault` to the leader, and write on until it was good again for `after_s`.
+
+    OSError if that takes longer than `patience_s`.
+    """
     outage = Outage(former=await asyncio.to_thread(target.leader))
     began = time.perf_counter()
     at_fault = began + before_s
     addresses = list(target.addresses)
     writes: set[asyncio.Task[None]] = set()
     looks = [
-        asyncio.create_task(_look(target, address, outage, at_fault))
-        for number, address in enumerate(addresses)
+        asyncio.create_task(_look(target, number, outage, at_fault))
+        for number in range(len(addresses))
         if number != outage.former
     ]
     done = False
@@ -73,28 +91,22 @@ async def observe(
         if not done and now >= at_fault:
             done = True
             fault(outage.former)
-        if now > at_fault + patience_s or (
-            now > at_fault + after_s and _is_good_again(outage, now - at_fault)
-        ):
+        if now > at_fault + patience_s or outage.is_good_again(now - at_fault, after_s):
             break
         write = asyncio.create_task(
             _write(target, addresses[number % len(addresses)], number, outage, at_fault)
         )
         writes.add(write)
         write.add_done_callback(writes.discard)
+    outage.until_s = time.perf_counter() - at_fault
     for task in (*writes, *looks):
         task.cancel()
     await asyncio.gather(*writes, *looks, return_exceptions=True)
+    if outage.until_s > patience_s:
+        raise OSError(
+            f"{target.name}: writes were not answered steadily again {patience_s:g} s after the fault"
+        )
     return outage
-
-
-def _is_good_again(outage: Outage, now: float) -> bool:
-    """Whether writes that were sent after the fault are answered, and the last second had no hole of half a second."""
-    times = sorted(at for sent, at in outage.acknowledged if sent > 0)
-    if not times or times[-1] < now - 0.5:
-        return False
-    recent = [at for at in times if at > now - 1.0]
-    return all(after - before < 0.5 for before, after in itertools.pairwise(recent))
 
 
 async def _write(
@@ -106,8 +118,9 @@ async def _write(
         outage.acknowledged.append((sent - at_fault, at - at_fault))
 
 
-async def _look(target: Target, address: tuple[str, int], outage: Outage, at_fault: float) -> None:
+async def _look(target: Target, number: int, outage: Outage, at_fault: float) -> None:
     """Ask one node who leads, again and again, and note what changed."""
+    address = target.addresses[number]
     known: int | None = outage.former
     while True:
         try:
@@ -116,5 +129,5 @@ async def _look(target: Target, address: tuple[str, int], outage: Outage, at_fau
             seen = None
         if seen != known:
             known = seen
-            outage.leaders.append((time.perf_counter() - at_fault, seen))
+            outage.leaders.append((time.perf_counter() - at_fault, number, seen))
         await asyncio.sleep(LOOK_EVERY_S)

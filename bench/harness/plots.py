@@ -2,27 +2,18 @@
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
-from matplotlib.ticker import NullFormatter
 
-from bench.harness.figures import UP, Figure, Results
+from bench.harness import timeline
+from bench.harness.colours import COLOURS
+from bench.harness.distributions import distributions
+from bench.harness.figures import UP, Results
 
-COLOURS = {
-    "raftreg": "#c2410c",
-    "running": "#c2410c",
-    "consul": "#9d174d",
-    "consul-fast": "#db2777",
-    "etcd": "#1d4ed8",
-    "etcd-fast": "#0891b2",
-}
-GAP_COLOUR = "#fecaca"
 PROPERTIES: Any = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -61,11 +52,11 @@ def _drawings(results: Results) -> list[tuple[str, Drawing]]:
         if workload != "consistency":
             drawings.append((f"{workload}: {metric}", _bars(results, keys, unit)))
     for workload in dict.fromkeys(figure.workload for figure in results.figures if figure.curve):
-        drawings += _distributions(results, workload)
+        drawings += distributions(results, workload)
     growth = [key for key in results.measured() if key[0] == "resources" and "keys" in key[1]]
     if growth:
         drawings.append(("growth with the data", _growth(results, growth)))
-    drawings += [(f"timeline of {timeline['title']}", _timeline(timeline)) for timeline in results.timelines]
+    drawings += [(f"timeline of {each['title']}", timeline.drawn(each)) for each in results.timelines]
     return drawings
 
 
@@ -106,33 +97,6 @@ def _bars(results: Results, keys: Sequence[tuple[str, str, str]], unit: str) -> 
     return drawing
 
 
-def _distributions(results: Results, workload: str) -> list[tuple[str, Drawing]]:
-    """How the values behind the figures of one workload are spread: a curve per target, a picture per case."""
-    cases = dict.fromkeys(f.key for f in results.figures if f.workload == workload and f.curve)
-    drawings = []
-    for key in cases:
-        drawing, axes = plt.subplots(figsize=(6.5, 3.2), layout="constrained")
-        for target in results.targets():
-            found = [figure for figure in results.of(key, target) if figure.curve]
-            if found:
-                _one_distribution(axes, found[-1], target)
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.set_xlabel("ms (logarithmic)")
-        axes.set_ylabel("share of the samples below")
-        axes.set_ylim(0, 1.02)
-        axes.legend(frameon=False, loc="lower right")
-        metric = "" if key[2] == "rate" else f" {key[2].removesuffix(' p50').removesuffix('p50')}".rstrip()
-        drawings.append((f"distribution of {workload}, {key[1]}{metric}", drawing))
-    return drawings
-
-
-def _one_distribution(axes: Axes, figure: Figure, target: str) -> None:
-    shares = [share for share, _ in figure.curve]
-    values = [max(value, 1e-6) * 1e3 for _, value in figure.curve]
-    axes.plot(values, shares, color=COLOURS[target], label=target, drawstyle="steps-post")
-
-
 def _growth(results: Results, keys: Sequence[tuple[str, str, str]]) -> Drawing:
     """Memory and disk over the number of keys."""
     drawing, (memory, disk) = plt.subplots(1, 2, figsize=(8.5, 3.4), layout="constrained")
@@ -150,30 +114,4 @@ def _growth(results: Results, keys: Sequence[tuple[str, str, str]]) -> Drawing:
         axes.set_xlabel("keys of 64 bytes, and a tenth as many services")
         axes.set_ylabel(f"{metric}, MiB")
     memory.legend(frameon=False)
-    return drawing
-
-
-def _timeline(timeline: dict[str, Any]) -> Drawing:
-    """Each acknowledged write at the time of its answer, who was seen leading, and the longest gap shaded."""
-    drawing, axes = plt.subplots(figsize=(8.5, 3.2), layout="constrained")
-    answers = sorted((at, (at - sent) * 1e3) for sent, at in timeline["acknowledged"])
-    times = [at for at, _ in answers]
-    axes.plot(times, [took for _, took in answers], ".", markersize=3, color="#374151", label="a write")
-    gaps = [(after - before, before, after) for before, after in pairwise(times) if after > 0]
-    if gaps:
-        length, begin, end = max(gaps)
-        axes.axvspan(begin, end, color=GAP_COLOUR, label=f"no write acknowledged: {length * 1e3:.0f} ms")
-    axes.axvline(0, color="#b91c1c", linewidth=1, label="fault")
-    named = False
-    for at, leader in timeline["leaders"]:
-        if leader is not None and at > 0:
-            label = None if named else "a survivor names a new leader"
-            axes.axvline(at, color="#15803d", linewidth=0.8, linestyle=":", label=label)
-            named = True
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("seconds since the fault")
-    axes.set_ylabel("ms to the answer")
-    drawing.legend(loc="outside upper right", ncols=4, frameon=False, fontsize=8)
     return drawing

@@ -23,8 +23,14 @@ class ServerProcess:
         """Start it; it is not ready yet."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "server.log").open("ab") as log:
+            # In a session of its own, so that Ctrl-C reaches the harness alone, which then ends its servers.
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environ or None
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.environ or None,
+                start_new_session=True,
             )
 
     @property

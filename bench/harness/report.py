@@ -38,6 +38,7 @@ def write_report(results: Results, folder: Path) -> None:
         "<h2 id=figures>Figures</h2><p>Medians of the rounds.</p>",
         _figures(results),
         "<h2 id=pictures>Pictures</h2>",
+        _contents(pictures),
         *(_picture(title, path, place) for place, (title, path) in enumerate(pictures)),
         "</html>",
     ]
@@ -69,6 +70,8 @@ def _goals(results: Results) -> str:
     for verdict in judge(results):
         kind = {True: "reached", False: "missed", None: "unknown"}[verdict.reached]
         rows.append(_cells(goal_row(verdict), frozenset({1, 3, 4}), {5: kind}))
+    if not rows:
+        return "<p>No goal is about what was run.</p>"
     return _table(["figure", OURS, "peer", "ratio", "goal", ""], rows)
 
 
@@ -87,10 +90,18 @@ def _figures(results: Results) -> str:
     return _table(["figure", *targets, *(f"{OURS}/{peer}" for peer in peers), ""], rows)
 
 
+def _contents(pictures: list[tuple[str, Path]]) -> str:
+    """A link to each picture."""
+    links = "".join(
+        f"<li><a href='#picture{place}'>{html.escape(title)}</a>" for place, (title, _) in enumerate(pictures)
+    )
+    return f"<details><summary>{len(pictures)} pictures</summary><ol>{links}</ol></details>"
+
+
 def _picture(title: str, path: Path, place: int) -> str:
     """The SVG in the page. Its ids are made unique: two pictures on one page must not share them."""
     svg = path.read_text("utf-8")
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'id="', f'id="p{place}-', svg)
     svg = re.sub(r"(url\(#|href=\"#)", rf"\g<1>p{place}-", svg)
-    return f"<figure><figcaption>{html.escape(title)}</figcaption>{svg}</figure>"
+    return f"<figure id=picture{place}><figcaption>{html.escape(title)}</figcaption>{svg}</figure>"

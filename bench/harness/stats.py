@@ -3,7 +3,8 @@
 import statistics
 from collections.abc import Sequence
 
-SHARES = (0.01, 0.05, *(step / 10 for step in range(1, 9)), 0.9, 0.95, 0.99, 0.999, 1.0)
+# Of each distribution the values at these shares are kept: enough to draw its histogram.
+SHARES = (0.0, *(step / 100 for step in range(1, 100)), 0.995, 0.999, 1.0)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -13,10 +14,16 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def curve(values: Sequence[float]) -> list[tuple[float, float]]:
-    """(share, value) at fixed shares: what is kept of a distribution."""
+    """(share, value) at SHARES, to five digits: what is kept of a distribution."""
     ordered = sorted(values)
     size = len(ordered)
-    return [(share, ordered[min(size - 1, int(size * share))]) for share in SHARES] if ordered else []
+    return (
+        [(share, _rounded(ordered[min(size - 1, int(size * share))])) for share in SHARES] if ordered else []
+    )
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.5g}")
 
 
 def median(values: Sequence[float]) -> float:

@@ -22,10 +22,13 @@ def print_table(results: Results) -> None:
             row.append(ratio_text(ratios))
         rows.append([*row, f"{example.unit}{' (more is better)' if example.better == UP else ''}"])
     print_columns(rows)
-    print("\nGoals (ratios of the same run)")
-    print_columns([["", OURS, "peer", "ratio", "goal", ""], *map(goal_row, judge(results))])
-    for line in (*results.missing, *results.failures):
-        print(line)
+    if goals := list(map(goal_row, judge(results))):
+        print("\nGoals (ratios of the same run)")
+        print_columns([["", OURS, "peer", "ratio", "goal", ""], *goals])
+    for line in results.missing:
+        print(f"not measured: {line}")
+    for line in results.failures:
+        print(f"FAILED: {line}")
 
 
 def print_columns(rows: list[list[str]]) -> None:
@@ -38,14 +41,12 @@ def print_columns(rows: list[list[str]]) -> None:
 def goal_row(verdict: Verdict) -> list[str]:
     """One goal as texts: what, ours, the peer's, the ratio, the bound, how it came out."""
     goal, ours = verdict.goal, verdict.ours
-    sign = ">=" if ours.better == UP else "<="
-    outcome = {True: "reached", False: "MISSED", None: "not measured"}[verdict.reached]
+    sign = ">=" if goal.metric == "rate" else "<="
+    outcome = {True: "reached", False: "MISSED", None: ""}[verdict.reached]
+    outcome += f"{', ' if outcome and verdict.why else ''}{verdict.why}"
+    peer = f"{verdict.peer} {number(verdict.peer_value)}" if verdict.peer else ""
+    value = f"{number(verdict.value)} {ours.unit}" if ours else ""
     ratio = ratio_text(verdict.ratios)
-    if verdict.peer:
-        peer = f"{verdict.peer} {number(verdict.peer_value)}"
-    else:
-        peer = f"no {goal.against}" if goal.against else ""
-    value = f"{number(verdict.value)} {ours.unit}"
     return [" / ".join(goal.key), value, peer, ratio, f"{sign} {goal.bound:g}", outcome]
 
 

@@ -4,8 +4,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
+from bench.harness import grpc
 from bench.harness.dialects import FOLLOWER, LEADER
-from bench.harness.figures import Figure
+from bench.harness.figures import DOWN, UP, Figure
+from bench.harness.load import Load
 from bench.harness.targets import Target
 
 
@@ -33,12 +35,16 @@ class Workload(ABC):
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
+        # What a run could not measure, a line each with the reason.
+        self.left_out: list[str] = []
 
-    def fits(self, target: Target) -> bool:
-        """Whether the workload says something about the target."""
+    def unfit(self, target: Target) -> str:
+        """Why the workload cannot be done to the target; empty if it can."""
         if self.raftreg_only and target.name not in ("raftreg", "running"):
-            return False
-        return target.is_ours or not self.ours_only
+            return "asks what only raftreg answers"
+        if self.ours_only and not target.is_ours:
+            return "needs processes that the harness started"
+        return ""
 
     def rounds(self, wanted: int) -> int:
         """How often it is run."""
@@ -59,6 +65,17 @@ class Workload(ABC):
         """What is worth drawing as it went by."""
         return []
 
+    def speaks_grpc(self, target: Target) -> bool:
+        """Whether the target is to be measured over gRPC too."""
+        if not target.over_grpc:
+            return False
+        if not grpc.is_there():
+            self.left_out.append(
+                f"{self.name} at {target.over_grpc}: no program {grpc.PROGRAM!r} (Debian: nghttp2-client)"
+            )
+            return False
+        return True
+
     def figure(
         self,
         case: str,
@@ -67,9 +84,19 @@ class Workload(ABC):
         better: str,
         value: float,
         curve: tuple[tuple[float, float], ...] = (),
+        target: str = "",
     ) -> Figure:
-        """A figure of this workload."""
-        return Figure(self.name, case, metric, unit, better, value, curve=curve)
+        """A figure of this workload; of the target that is measured, unless it is said of which."""
+        return Figure(self.name, case, metric, unit, better, value, target, curve=curve)
+
+    def loop_figures(self, case: str, found: Load, target: str = "") -> list[Figure]:
+        """Rate and latency of a closed loop. OSError if some of it went wrong."""
+        if found.bad:
+            raise OSError(f"{self.name}, {case}: {found.bad} of {found.requests} requests failed")
+        return [
+            self.figure(case, "rate", "1/s", UP, found.rate, found.curve, target),
+            self.figure(case, "p99", "ms", DOWN, found.at(0.99) * 1e3, (), target),
+        ]
 
 
 def places(target: Target) -> list[tuple[str, int]]:

@@ -36,11 +36,10 @@ class Consistency(Workload):
             "--json",
             "--no-report",
         ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        verdict = json.loads(done.stdout)
+        verdict = json.loads(_said(command))
         outcomes = [check["outcome"] for check in verdict["checks"]]
         self._failed += [
-            f"verify: {check['name']} failed" for check in verdict["checks"] if check["outcome"] == "FAIL"
+            f"verify: {check['check']} failed" for check in verdict["checks"] if check["outcome"] == "FAIL"
         ]
         return [
             self.figure("raftreg verify", outcome, "checks", UP, float(outcomes.count(outcome)))
@@ -50,3 +49,13 @@ class Consistency(Workload):
     def verify(self, target: Target) -> list[str]:
         """What it found."""
         return self._failed
+
+
+def _said(command: list[str]) -> str:
+    """What it prints; when this is interrupted it is told so, because it has a cluster of its own to end."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            return process.communicate()[0]
+        except BaseException:
+            process.terminate()
+            raise

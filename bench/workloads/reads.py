@@ -1,9 +1,9 @@
 """Reads in all modes, of one key and of services with 1 to 500 instances, at the leader and at a follower."""
 
-from bench.harness import load
+from bench.harness import grpc, load
 from bench.harness.client import BlockingClient
-from bench.harness.dialects import CONSISTENT, DEFAULT, STALE, Call
-from bench.harness.figures import DOWN, UP, Figure
+from bench.harness.dialects import CONSISTENT, DEFAULT, STALE, Call, padded
+from bench.harness.figures import Figure
 from bench.harness.targets import Target
 from bench.workloads.base import Scope, Workload, places
 
@@ -35,11 +35,24 @@ class Reads(Workload):
                 found = load.closed_loop(
                     target.addresses[number], call, clients=64, seconds=self.scope.choose(1.0, 5.0)
                 )
-                named = f"{case}, {place}"
-                figures.append(self.figure(named, "rate", "1/s", UP, found.rate, found.curve))
-                figures.append(self.figure(named, "p99", "ms", DOWN, found.at(0.99) * 1e3))
-                if found.bad:
-                    raise OSError(f"{target.name}: {found.bad} of {found.requests} reads failed")
+                figures += self.loop_figures(f"{case}, {place}", found)
+            if self.speaks_grpc(target):
+                figures += self._grpc(target, place, target.addresses[number])
+        return figures
+
+    def _grpc(self, target: Target, place: str, address: tuple[str, int]) -> list[Figure]:
+        figures = []
+        grpc.puts(address, clients=1, seconds=1.0)
+        for mode in (DEFAULT, STALE):
+            messages = [(f"key, {mode}", grpc.get(stale=mode == STALE))]
+            for instances in self.instances:
+                if mode == DEFAULT or not self.scope.quick:
+                    prefix = padded(f"service/{_service(instances)}/").encode()
+                    message = grpc.find(prefix, stale=mode == STALE, answer_bytes=instances * 64)
+                    messages.append((f"{instances} instances, {mode}", message))
+            for case, message in messages:
+                found = grpc.closed_loop(address, message, clients=64, seconds=self.scope.choose(1.0, 5.0))
+                figures += self.loop_figures(f"{case}, {place}", found, target.over_grpc)
         return figures
 
     def _cases(self, target: Target) -> list[tuple[str, Call]]:

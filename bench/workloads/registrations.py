@@ -1,7 +1,7 @@
 """Registrations of services that change with each: through the catalog, and through the agent of a node."""
 
 from bench.harness import load
-from bench.harness.figures import DOWN, UP, Figure
+from bench.harness.figures import Figure
 from bench.harness.targets import Target
 from bench.workloads.base import Workload, places
 
@@ -30,9 +30,5 @@ class Registrations(Workload):
                     seconds=self.scope.choose(2.0, 8.0),
                     keys=1000 if door == "catalog" else 100,
                 )
-                case = f"{door}, {place}"
-                figures.append(self.figure(case, "rate", "1/s", UP, found.rate, found.curve))
-                figures.append(self.figure(case, "p99", "ms", DOWN, found.at(0.99) * 1e3))
-                if found.bad:
-                    raise OSError(f"{target.name}: {found.bad} of {found.requests} registrations failed")
+                figures += self.loop_figures(f"{door}, {place}", found)
         return figures

@@ -1,8 +1,9 @@
 """What a cluster costs: at rest, per operation, and as its data grows."""
 
 import time
+from functools import partial
 
-from bench.harness import load, machine
+from bench.harness import grpc, load, machine
 from bench.harness.dialects import DEFAULT
 from bench.harness.figures import DOWN, Figure
 from bench.harness.targets import Target
@@ -55,6 +56,21 @@ class Resources(Workload):
             used = machine.cpu_s(target.pids()) - before
             per_10k = used / found.requests * 10_000
             figures.append(self.figure(case, "CPU per 10,000", "s", DOWN, per_10k))
+        if self.speaks_grpc(target):
+            figures += self._per_grpc_operation(target)
+        return figures
+
+    def _per_grpc_operation(self, target: Target) -> list[Figure]:
+        figures = []
+        address, seconds = target.addresses[target.leader()], self.scope.choose(3.0, 8.0)
+        for case, measure in (
+            ("KV PUT, 64 clients", partial(grpc.puts, address)),
+            ("KV GET, 64 clients", partial(grpc.closed_loop, address, grpc.get(stale=False))),
+        ):
+            before = machine.cpu_s(target.pids())
+            found = measure(clients=64, seconds=seconds)
+            per_10k = (machine.cpu_s(target.pids()) - before) / found.requests * 10_000
+            figures.append(self.figure(case, "CPU per 10,000", "s", DOWN, per_10k, target=target.over_grpc))
         return figures
 
     def _growth(self, target: Target) -> list[Figure]:

@@ -1,9 +1,9 @@
 """KV PUTs: one client after the other, and many at once, at the leader and through a follower."""
 
-from bench.harness import load
+from bench.harness import grpc, load
 from bench.harness.client import BlockingClient
 from bench.harness.dialects import STALE
-from bench.harness.figures import DOWN, UP, Figure
+from bench.harness.figures import DOWN, Figure
 from bench.harness.stats import curve, percentile
 from bench.harness.targets import Target
 from bench.workloads.base import Workload, places
@@ -28,12 +28,23 @@ class Writes(Workload):
             for clients in self.scope.choose((64,), (8, 64, 512)):
                 case = f"{clients} clients, {place}"
                 found = load.closed_loop(address, call, clients=clients, seconds=self.scope.choose(2.0, 8.0))
-                figures.append(self.figure(case, "rate", "1/s", UP, found.rate, found.curve))
-                figures.append(self.figure(case, "p99", "ms", DOWN, found.at(0.99) * 1e3))
-                if found.bad:
-                    raise OSError(f"{target.name}: {found.bad} of {found.requests} writes failed")
+                figures += self.loop_figures(case, found)
+            if self.speaks_grpc(target):
+                figures += self._grpc(target, place, address)
         if not self.scope.quick:
             figures += self._sizes(target)
+        return figures
+
+    def _grpc(self, target: Target, place: str, address: tuple[str, int]) -> list[Figure]:
+        alone = grpc.puts(address, clients=1, seconds=self.scope.choose(1.0, 4.0))
+        case, over = f"1 client, {place}", target.over_grpc
+        figures = [
+            self.figure(case, "p50", "ms", DOWN, alone.at(0.5) * 1e3, alone.curve, over),
+            self.figure(case, "p99", "ms", DOWN, alone.at(0.99) * 1e3, (), over),
+        ]
+        for clients in self.scope.choose((64,), (8, 64, 512)):
+            found = grpc.puts(address, clients=clients, seconds=self.scope.choose(2.0, 8.0))
+            figures += self.loop_figures(f"{clients} clients, {place}", found, over)
         return figures
 
     def _sizes(self, target: Target) -> list[Figure]:

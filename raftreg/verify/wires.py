@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
@@ -33,9 +34,9 @@ class Wires:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="wires")
-        self._gates: dict[Pair, Gate] = {}
+        self._gates: defaultdict[Pair, Gate] = defaultdict(Gate)
         self._closed: set[Pair] = set()
-        self._writers: dict[Pair, set[asyncio.StreamWriter]] = {}
+        self._writers: defaultdict[Pair, set[asyncio.StreamWriter]] = defaultdict(set)
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -54,7 +55,11 @@ class Wires:
 
     def lead(self, dialing: str, dialed: str, port: int) -> int:
         """A port on loopback by which `dialing` reaches the `port` of `dialed`. To be asked for in both directions."""
-        begun = asyncio.run_coroutine_threadsafe(self._listen(dialing, dialed, port), self._loop)
+        return self.lead_all(dialed, port, lambda _: dialing)
+
+    def lead_all(self, dialed: str, port: int, dialer: Callable[[int], str]) -> int:
+        """A port on loopback by which everybody reaches the `port` of `dialed`; `dialer` says who dials from which."""
+        begun = asyncio.run_coroutine_threadsafe(self._listen(dialer, dialed, port), self._loop)
         return begun.result(PATIENCE_S)
 
     # Faults. `pairs` are ordered: (from, to).
@@ -94,13 +99,11 @@ class Wires:
         self._gates[pair].delay_s = 0.0
         self._gates[pair].set_open(True)
 
-    async def _listen(self, dialing: str, dialed: str, port: int) -> int:
-        """Begin to listen for `dialing`, which means `dialed`; the port."""
-        pair = (dialing, dialed)
-        self._gates[pair] = Gate()
-        self._writers[pair] = set()
+    async def _listen(self, dialer: Callable[[int], str], dialed: str, port: int) -> int:
+        """Begin to listen for those who mean `dialed`; the port."""
 
         async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            pair = (dialer(writer.get_extra_info("peername")[1]), dialed)
             task = asyncio.current_task()
             assert task is not None
             self._tasks.add(task)

@@ -25,7 +25,9 @@ def results(ours: tuple[float, ...] = (10.0, 30.0), peer: tuple[float, ...] = (5
     figures.append(
         Figure("resources", "1,000 keys, 100 services", "memory of a node", "MiB", DOWN, 50.0, "raftreg")
     )
-    outage = Outage([(-0.01, 0.0), (0.01, 0.05), (0.04, 0.06)], [(0.04, 1)], former=0)
+    outage = Outage(
+        [(-0.01, 0.0), (0.01, 0.05), (0.04, 0.06)], [(0.04, 2, None), (0.05, 2, 1)], former=0, until_s=0.1
+    )
     return Results(
         {"cores": "2"}, {"quick": True}, ["consul: no program"], [], figures, [outage.timeline("a kill")]
     )
@@ -42,7 +44,7 @@ def test_a_goal_is_judged_by_the_median_ratio() -> None:
     """Twice as many writes reach the bound of 1.25, as many do not, and without a peer nothing is said."""
     by_rate = {True: results(), False: results(ours=(5.0, 10.0)), None: results(peer=())}
     for expected, found in by_rate.items():
-        verdicts = [verdict for verdict in judge(found) if verdict.goal.metric == "rate"]
+        verdicts = [verdict for verdict in judge(found) if verdict.ours]
         assert [expected] == [verdict.reached for verdict in verdicts]
 
 
@@ -73,9 +75,20 @@ def test_a_regression_beyond_the_noise_is_named() -> None:
 
 def test_an_outage_is_the_longest_gap_after_the_fault() -> None:
     """Gaps before it do not count, and the leader is known when a survivor names another one."""
-    outage = Outage([(0, -3.0), (0, -1.0), (0, -0.01), (0, 0.2), (0, 0.3)], [(-1.0, 2), (0.1, 0), (0.15, 1)])
+    outage = Outage(
+        [(0, -3.0), (0, -1.0), (0, -0.01), (0, 0.2), (0, 0.3)], [(-1.0, 1, 2), (0.1, 1, 0), (0.15, 2, 1)]
+    )
     assert 0.21 == round(outage.without_writes_s, 6)
     assert 0.15 == outage.without_leader_s
+
+
+def test_an_outage_ends_with_a_second_of_steady_answers() -> None:
+    """One answer after a long silence is no end of it, nor are answers to what was sent before the fault."""
+    silent = Outage([(0.01 * step, 1.01 + 0.01 * step) for step in range(1, 4)])
+    assert not silent.is_good_again(1.05, 1.0)
+    steady = Outage([(at / 10, at / 10) for at in range(1, 21)])
+    assert [False, True, False] == [steady.is_good_again(now, 1.0) for now in (0.9, 2.0, 2.6)]
+    assert not Outage([(-0.1, at / 10) for at in range(1, 21)]).is_good_again(2.0, 1.0)
 
 
 def test_dialects_say_the_same_operation() -> None:
