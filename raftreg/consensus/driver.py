@@ -7,10 +7,10 @@ on.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from raftreg.clock import Clock
 from raftreg.consensus import MemberChange, StateMachine
@@ -31,6 +31,8 @@ from raftreg.errors import Damaged, Fatal, NotLeader, OutcomeUnknown, Overloaded
 _log = logging.getLogger(__name__)
 BACKLOG_BYTES = 64 << 20
 _HEIR_LOOK_S = 0.02
+_CONFLICT = 409
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,12 @@ class Surroundings:
     guarded: Callable[[Callable[[], object]], None]  # runs a piece of work; what it raises ends the process
     on_fatal: Callable[[BaseException], None]
     on_change: Callable[[], None]
-    on_members: Callable[[], None] = lambda: (
-        None
-    )  # the member set in use, or the committed one, is another one
-    on_outsider: Callable[[str], None] = lambda member: (
-        None
-    )  # asks for votes, but is not in the committed set
+    # The member set in use, or the committed one, is another one.
+    on_members: Callable[[], None] = lambda: None
+    # A member that is not in the committed set asks for votes.
+    on_outsider: Callable[[str], None] = lambda member: None
+    # Member id -> host:port, as far as this node knows them.
+    addresses: Callable[[], Mapping[str, str]] = dict
 
 
 class Driver:
@@ -109,6 +111,7 @@ class Driver:
                 on_change=lambda: _later(around.loop, around.guarded, self._changed),
                 on_members=lambda: _later(around.loop, around.guarded, around.on_members),
                 on_outsider=around.on_outsider,
+                addresses=around.addresses,
             )
             timing, entries = settings.timing, settings.snapshot_entries
             return Engine(member_id, genesis, wal, records, store, machine, world, timing, entries, lost)
@@ -202,8 +205,7 @@ class Driver:
     # -- proposals -------------------------------------------------------------------------------------------------
     async def propose(self, data: bytes) -> tuple[int, object]:
         """See `Consensus.propose`."""
-        if self.disk_full and (self.engine.leading or self.wal.backlog_bytes > BACKLOG_BYTES):
-            raise Overloaded(f"the disk of {self.settings.name} is full, nothing can be made durable there")
+        self._check_disk()
         future: asyncio.Future[tuple[int, object]] = self.around.loop.create_future()
         index = self.engine.journal.last + 1
 
@@ -215,25 +217,81 @@ class Driver:
             else:
                 future.set_exception(OutcomeUnknown("leadership was lost before the write was committed"))
 
+        self._or_fatal(lambda: self.engine.propose(data, committed))
+        return await future
+
+    def _check_disk(self) -> None:
+        if self.disk_full and (self.engine.leading or self.wal.backlog_bytes > BACKLOG_BYTES):
+            raise Overloaded(f"the disk of {self.settings.name} is full, nothing can be made durable there")
+
+    def _or_fatal(self, work: Callable[[], _Result]) -> _Result:
+        """Do something for a caller; if that breaks the engine, the process ends."""
         try:
-            self.engine.propose(data, committed)
+            return work()
         except Fatal as error:
             self.around.on_fatal(error)
             raise
-        return await future
 
     # -- members ---------------------------------------------------------------------------------------------------
     async def change_members(self, change: MemberChange) -> int:
         """See `Consensus.change_members`."""
-        if not self.engine.leading:
-            raise NotLeader("this node does not lead")
-        raise Refused(409, f"{change.kind} is not possible in this version: members are fixed")
+        self._check_disk()
+        engine = self.engine
+        while engine.leading and not engine.settled:
+            await self._look_again()  # Its first entry is on its way: that takes no longer than a write.
+        future: asyncio.Future[None] = self.around.loop.create_future()
+
+        def committed(_: object, known: bool) -> None:
+            if future.done():
+                return
+            if known:
+                future.set_result(None)
+            else:
+                future.set_exception(
+                    OutcomeUnknown("leadership was lost before the new member set was committed")
+                )
+
+        index = self._or_fatal(lambda: engine.changes.begin(change, committed))
+        await future
+        return index
 
     async def transfer_leadership(self, to: str | None = None) -> str:
         """See `Consensus.transfer_leadership`."""
-        if not self.engine.leading:
+        engine, election = self.engine, self.engine.election
+        if not engine.leading:
             raise NotLeader("this node does not lead")
-        raise Refused(409, "leadership is not handed over by name in this version")
+        if to == engine.member_id:
+            return to
+        if election.transfer is not None:
+            raise Refused(_CONFLICT, f"leadership is being handed over to {election.transfer.heir} already")
+        heir = election.hand_over(to)
+        if heir is None:
+            raise Refused(_CONFLICT, f"nobody can take over: {election.no_heir(to)}")
+        _log.info("handing leadership over to %s, as was asked", name_of(heir))
+        if not await self._handed_over():
+            raise Refused(_CONFLICT, f"{heir} did not take over in time; this node leads on, try again")
+        return await self._next_leader(heir, to)
+
+    async def _handed_over(self) -> bool:
+        """Wait until the hand-over is done or given up; whether this node leads no more."""
+        while self.engine.leading:
+            if self.engine.election.transfer is None:
+                return False
+            await self._look_again()
+        return True
+
+    async def _next_leader(self, heir: str, to: str | None) -> str:
+        """Wait until somebody leads, for at most two election timeouts."""
+        engine = self.engine
+        try:
+            async with asyncio.timeout(self.settings.election_timeout_max_s * 2):
+                while engine.leader is None:
+                    await self._look_again()
+        except TimeoutError:
+            raise OutcomeUnknown(f"leadership was given away to {heir}, but nobody leads yet") from None
+        if to not in (None, engine.leader):
+            raise Refused(_CONFLICT, f"{engine.leader} leads now, not {to}: try again there")
+        return engine.leader
 
     # -- the end ---------------------------------------------------------------------------------------------------
     async def hand_over(self) -> None:

@@ -181,19 +181,18 @@ class Election:
         return True
 
     # -- hand-over -------------------------------------------------------------------------------------------------
-    def hand_over(self) -> str | None:
-        """Begin to hand leadership to the most advanced voter that answers. Returns it, None if there is none.
+    def hand_over(self, to: str | None = None) -> str | None:
+        """Begin to hand leadership to the most advanced voter that answers, or to `to`. Returns it, or None.
 
         No command is taken meanwhile, and no lease is trusted for the rest of this term: the heir's votes ignore it.
         """
         engine = self.engine
         if not engine.leading or self.transfer is not None:
             return None
-        commit = engine.raftCommitIndex
         heirs = [
             voter
             for voter in engine.members.voters - {engine.member_id}
-            if voter in engine.guard.up and engine.guard.caught_up(voter, commit)
+            if to in (None, voter) and self._obstacle(voter) is None
         ]
         if not heirs:
             return None
@@ -202,6 +201,24 @@ class Election:
         self.transfer = Transfer(heir, engine.now() + engine.timing.election_max_s)
         engine.want_tick()
         return heir
+
+    def _obstacle(self, voter: str) -> str | None:
+        """Why a voter cannot take over now, None if it can."""
+        guard, commit = self.engine.guard, self.engine.raftCommitIndex
+        if voter not in guard.up:
+            return f"{voter} is not connected"
+        if not guard.caught_up(voter, commit):
+            return f"{voter} has not acknowledged what is committed (entry {commit})"
+        return None
+
+    def no_heir(self, to: str | None = None) -> str:
+        """Why there is no heir, for an operator."""
+        engine = self.engine
+        others = sorted(engine.members.voters - {engine.member_id})
+        if to is not None and to not in others:
+            return f"{to} is no voter" + (": promote it first" if to in engine.members.learners else "")
+        obstacles = [self._obstacle(voter) for voter in others if to in (None, voter)]
+        return "; ".join(obstacle for obstacle in obstacles if obstacle) or "there is no other voter"
 
     def _watch_transfer(self) -> None:
         transfer, engine = self.transfer, self.engine

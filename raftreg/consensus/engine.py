@@ -5,7 +5,7 @@ The driver (`raftreg.consensus.node`) calls `receive`, `synced` and `tick`; what
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,14 @@ from pysyncobj.node import Node
 
 from raftreg.clock import Clock
 from raftreg.consensus import StateMachine, seams
+from raftreg.consensus.catch_up import CatchUp
+from raftreg.consensus.changes import Changes, described
 from raftreg.consensus.election import Election
+from raftreg.consensus.feed import Feed
 from raftreg.consensus.files import BRING_BACK
 from raftreg.consensus.guard import Guard, Message
 from raftreg.consensus.journal import Journal, Log, Placed
-from raftreg.consensus.members import APP, CONFIG
+from raftreg.consensus.members import APP, CONFIG, Members
 from raftreg.consensus.reads import Reads
 from raftreg.consensus.serializer import Serializer
 from raftreg.consensus.snapshot import Jobs, Snapshot, SnapshotStore
@@ -57,12 +60,12 @@ class World:
     want_tick: Callable[[], None]
     want_sync: Callable[[], None]
     on_change: Callable[[], None]
-    on_members: Callable[[], None] = lambda: (
-        None
-    )  # the member set in use, or the committed one, is another one
-    on_outsider: Callable[[str], None] = lambda member: (
-        None
-    )  # asks for votes, but is not in the committed set
+    # The member set in use, or the committed one, is another one.
+    on_members: Callable[[], None] = lambda: None
+    # A member that is not in the committed set asks for votes.
+    on_outsider: Callable[[str], None] = lambda member: None
+    # Member id -> host:port, as far as this node knows them.
+    addresses: Callable[[], Mapping[str, str]] = dict
 
 
 class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
@@ -107,11 +110,9 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         if snapshot is not None:
             self.journal.committed = snapshot.index
         self.members = self.journal.placed.members
-        self.reads, self.election, self.transfers = (
-            Reads(self),
-            Election(self),
-            SnapshotTransfers(self, store),
-        )
+        self.reads, self.election = Reads(self), Election(self)
+        self.transfers, self.feed = SnapshotTransfers(self, store), Feed(self)
+        self.catch_up, self.changes = CatchUp(self), Changes(self)
         others = [seams.Peer(other) for other in sorted(self.members.voters - {member_id})]
         conf = seams.configuration(
             self.journal,
@@ -181,6 +182,11 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         return self.leading and self.journal.term_at(self.raftCommitIndex) == self.raftCurrentTerm
 
     @property
+    def alone(self) -> bool:
+        """Whether this node is the only voter, so that its disk is the only one that counts."""
+        return self.members.voters == {self.member_id}
+
+    @property
     def disk_hangs(self) -> bool:
         """Whether nothing became durable here for so long that another node should lead."""
         return self.now() - self._disk_moved_at > SLOW_DISK_S
@@ -227,6 +233,14 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         self.pending_bytes += len(data)
         self.want_tick()
 
+    def append_members(self, members: Members, committed: Committed) -> int:
+        """Append a member set, which holds from now on. `changes` has checked that it may."""
+        index = int(self.journal.last) + 1
+        self.journal.add(members.encode(), index, self.raftCurrentTerm)
+        self.pending[index] = (self.raftCurrentTerm, 0, committed)
+        self.want_tick()
+        return index
+
     def _SyncObj__doApplyCommand(self, command: bytes) -> None:  # pysyncobj's name
         """Apply one committed entry. An exception in the state machine stops the process; no entry is skipped."""
         index = self.raftLastApplied + 1
@@ -237,6 +251,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
             except Exception as error:
                 raise Fatal(f"applying entry {index} failed: {error!r}") from error
         elif command[:2] == CONFIG:
+            _log.info("entry %d is committed: %s", index, described(self.journal.placed_at(index).members))
             self.world.on_members()
         waiting = self.pending.pop(index, None)
         if waiting is not None:
@@ -257,6 +272,8 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
     def _role_changed(self, old: int, new: int) -> None:
         """pysyncobj calls this in the middle of its work: note it, and raise nothing."""
         self.role_number = new
+        self.catch_up.clear()
+        self.feed.clear()
         if new == _LEADER:
             self.reads.begin_term()
             self.election.won()
@@ -284,16 +301,14 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         self._SyncObj__otherNodes = {guard.node(voter) for voter in members.voters - {me}} or {self.shadow}
         self._SyncObj__readonlyNodes = {guard.node(learner) for learner in members.learners - {me}}
         self._enter(self.shadow)
-        for member in (
-            members.all - {me} - before
-        ):  # what an earlier membership left behind is never taken over
-            guard.forget(member)
+        for member in members.all - {me} - before:
+            self._forget(member)  # What an earlier membership left behind is never taken over.
             self._enter(guard.node(member))
         for member in before - members.all:
-            guard.forget(member)
-            self.reads.forget(member)
-            self.transfers.forget(member)
+            self._forget(member)
             self._leave(guard.node(member))
+        for voter in members.voters & before:
+            self.feed.release(voter)
         self.world.on_members()
 
     @property
@@ -323,6 +338,10 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         """Whether a committed member set, newer than this node's own, is without it: then it does not campaign."""
         told = self.told
         return told is not None and self.member_id not in told.members.all
+
+    def _forget(self, member: str) -> None:
+        for part in (self.guard, self.reads, self.transfers, self.catch_up, self.feed):
+            part.forget(member)
 
     def _enter(self, node: Node) -> None:
         self._SyncObj__raftNextIndex[node] = self.journal.last + 1
@@ -374,7 +393,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
 
     def tick(self) -> None:
         """Do what is due. Call it after messages, proposals and syncs, and at the latest at `next_deadline`."""
-        if self.members.voters == {self.member_id}:
+        if self.alone:
             self._SyncObj__raftMatchIndex[self.shadow] = self.journal.durable
             self._SyncObj__lastResponseTime[self.shadow] = seams.monotonic()
         if self.journal.log.synced >= self.journal.log.seq:
@@ -388,6 +407,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
             self._broadcast()
             self.reads.flush()
             self.transfers.tick()
+            self.feed.tick()
         if self.journal.log.seq > self.journal.log.synced:
             self.want_sync()
         if self.leader != self._told_leader:

@@ -80,6 +80,7 @@ class Guard(Transport):  # type: ignore[misc]  # pysyncobj is untyped
         self.up.add(member)
         self.congested.discard(member)
         self._onNodeConnected(self.node(member))
+        self._begin_anew(member)
         self.engine.resume_at_match(member)
 
     def peer_down(self, member: str) -> None:
@@ -87,7 +88,13 @@ class Guard(Transport):  # type: ignore[misc]  # pysyncobj is untyped
         self.up.discard(member)
         self.congested.discard(member)
         self._onNodeDisconnected(self.node(member))
+        self._begin_anew(member)
         self.engine.election.peer_down(member)
+
+    def _begin_anew(self, member: str) -> None:
+        """What was under way on a former connection is lost."""
+        self.engine.feed.forget(member)
+        self.engine.catch_up.forget(member)
 
     def relieve(self, drained: set[str]) -> None:
         """Show members to pysyncobj again whose send buffers have room."""
@@ -123,6 +130,9 @@ class Guard(Transport):  # type: ignore[misc]  # pysyncobj is untyped
         if member in engine.transfers.active:
             return engine.outlet(member, engine.reads.ping())
         entries: list[Entry] = message["entries"]
+        learner = member in engine.members.learners
+        if learner and not engine.feed.admits(member, entries):
+            return bool(entries) or engine.outlet(member, engine.reads.ping())
         fields = (message["term"], message["commit_index"], message["prevLogIdx"], message["prevLogTerm"])
         body = [(data, term) for data, _, term in entries]
         self.appended_at = engine.now()
@@ -131,6 +141,8 @@ class Guard(Transport):  # type: ignore[misc]  # pysyncobj is untyped
             engine.set_next_index(node, entries[0][1])
             self.congested.add(member)
             self._onNodeDisconnected(node)
+        elif learner and entries:
+            engine.feed.sent(member, entries)
         return sent
 
     def _send_ack(self, node: Node, message: dict[str, Any]) -> bool:
@@ -160,9 +172,8 @@ class Guard(Transport):  # type: ignore[misc]  # pysyncobj is untyped
             _, member, message = self._held.popleft()
             if member is not None:
                 self.engine.outlet(member, message)
-            elif (
-                message == self.engine.raftCurrentTerm
-            ):  # our own disk, the shadow of a single voter, gives its vote
+            elif message == self.engine.raftCurrentTerm and self.engine.alone:
+                # Our own disk, the shadow of a single voter, gives its vote.
                 vote = {"type": "response_vote", "term": message}
                 self._onMessageReceived(self.engine.shadow, vote)
         if self.engine.leading:
@@ -235,6 +246,8 @@ class Guard(Transport):  # type: ignore[misc]  # pysyncobj is untyped
                 self._acked[node.id] = (term, following)
                 engine.transfers.acked(node.id, following)
             self._release_acks(node.id)
+            engine.catch_up.acked(node.id, following)
+            engine.feed.acked(node.id, following)
             return
         if reset and stamp <= self._reset_stamp.get(node.id, 0):
             reset = False  # It rejects something sent before its last rejection; that says nothing new.
@@ -242,6 +255,7 @@ class Guard(Transport):  # type: ignore[misc]  # pysyncobj is untyped
             self._reset_stamp[node.id] = engine.reads.last_stamp
             # Its log may be longer than ours, and its conflicting term may begin below what it acked in this term.
             following = max(known, min(following, engine.journal.last + 1))
+            engine.feed.forget(node.id)
             engine.want_broadcast()
         self._deliver_ack(node, following, reset, False)
 

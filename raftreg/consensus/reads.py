@@ -64,6 +64,10 @@ class Reads:
         """A member left."""
         self._contact.pop(member, None)
 
+    def heard_within(self, member: str, seconds: float) -> bool:
+        """Whether a member answered, in this term, something that left no longer ago than that."""
+        return self._contact.get(member, 0) / _MICRO > self.engine.now() - seconds
+
     def _quorum_stamp(self) -> int:
         """The newest stamp that a majority, this node included, has answered."""
         engine = self.engine

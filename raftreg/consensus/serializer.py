@@ -49,7 +49,8 @@ class Serializer:
         """While a member catches up the log is not cut, within reason: it needs what follows its snapshot."""
         engine = self.engine
         longest = engine.conf.logCompactionMinEntries * LONGEST_LOG
-        return engine.transfers.under_way() and len(engine.journal) < longest
+        catching_up = engine.transfers.under_way() or engine.feed.holding
+        return catching_up and len(engine.journal) < longest
 
     def serialize(self, data: tuple[Any, Entry, Entry, Any], id_: int) -> None:
         """Copy the state now, encode and write it in another thread."""

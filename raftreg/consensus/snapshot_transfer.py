@@ -75,6 +75,9 @@ class SnapshotTransfers:
         """A member needs the newest snapshot; nothing happens if it is being sent already."""
         if member in self.active:
             return
+        self.engine.feed.forget(
+            member
+        )  # What was held of the log is in the snapshot, or is found out after it.
         handle, index, term, size = self.store.open_newest()
         _log.info("sending snapshot %d (%d KiB) to %s", index, size >> 10, member)
         sending = self.active[member] = Sending(handle, index, term, size, progress_at=self.engine.now())
@@ -135,7 +138,8 @@ class SnapshotTransfers:
         engine, sending = self.engine, self.active.get(member)
         if term != engine.raftCurrentTerm or not engine.leading:
             return
-        engine.guard.heard(member)
+        if member in engine.members.all:
+            engine.guard.heard(member)
         if sending is None or (sending.index, sending.term) != (index, index_term):
             return
         if (

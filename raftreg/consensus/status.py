@@ -91,6 +91,7 @@ def _peers(engine: "Engine", wires: "Wires", settings: "RaftSettings", now: floa
                 connected=me or member in engine.guard.up,
                 last_contact_s=None if heard is None else max(0.0, now - heard),
                 match_index=engine.match_index(member),
+                caught_up=(me or engine.catch_up.done(member)) if engine.leading else None,
                 standby=member in engine.members.standbys,
             )
         )
