@@ -239,7 +239,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "snapshot-entries",
-        "A snapshot is written after this many writes, or more if the state is large beside them.",
+        "A snapshot is written after this many log entries.",
         parse_count,
         default="20000",
         metavar="COUNT",

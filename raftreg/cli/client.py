@@ -5,7 +5,7 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -24,11 +24,10 @@ class CommandFailed(RaftregError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a node said. `headers` by their names in lower case."""
+    """What a node said."""
 
     status: int
     body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
 
     def json(self) -> object:
         """The body as JSON. CommandFailed if it is none."""
@@ -118,6 +117,10 @@ class Client:
         """A PUT of JSON."""
         return self.call("PUT", path, parameters, json.dumps(document).encode())
 
+    def post(self, path: str, document: object) -> Answer:
+        """A POST of JSON."""
+        return self.call("POST", path, None, json.dumps(document).encode())
+
     def _exchange(self, method: str, target: str, body: bytes) -> Answer:
         connection = http.client.HTTPConnection(*self.address, timeout=CONNECT_TIMEOUT_S)
         try:
@@ -125,8 +128,7 @@ class Client:
             connection.sock.settimeout(ANSWER_TIMEOUT_S)
             connection.request(method, target, body=body)
             response = connection.getresponse()
-            headers = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, response.read(), headers)
+            return Answer(response.status, response.read())
         except socket.gaierror as error:
             raise CommandFailed(
                 f"cannot reach http://{self.address}: the name is not known ({error.strerror})"

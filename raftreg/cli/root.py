@@ -6,7 +6,7 @@ from importlib import import_module
 import click
 
 from raftreg import __version__
-from raftreg.errors import ConfigError, RaftregError
+from raftreg.errors import RaftregError
 
 # Where each command is: only the one that is asked for is imported, for a node is to start quickly.
 _MODULES = {
@@ -16,6 +16,8 @@ _MODULES = {
     "kv": "kv",
     "lock": "lock",
     "members": "cluster",
+    "operator": "operator",
+    "recover": "recover",
     "services": "services",
     "session": "session",
     "status": "cluster",
@@ -24,7 +26,7 @@ _MODULES = {
 
 
 class _Commands(click.Group):
-    """A group whose expected errors are one line on standard error and exit code 1; 2 for a setting that is wrong."""
+    """A group whose expected errors are one line on standard error and exit code 1."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *_MODULES})
@@ -41,7 +43,7 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except RaftregError as error:
             click.echo(f"raftreg: {error}", err=True)
-            ctx.exit(2 if isinstance(error, ConfigError) else 1)
+            ctx.exit(1)
 
 
 @click.group(

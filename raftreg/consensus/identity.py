@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from raftreg.clock import Clock
+from raftreg.consensus.changeover import finish
 from raftreg.consensus.disk import Disk, RealDisk, SyncFailed
 from raftreg.consensus.files import BRING_BACK, NEW_DISK, explained, read_checked, write_checked
 from raftreg.consensus.hello import PROTOCOL_VERSION, Hello
@@ -128,8 +129,9 @@ def open_data_dir(
     """
     chosen = disk or RealDisk()
     _make(path, chosen)
-    lock = _lock(path) if exclusive else None
+    lock = lock_data_dir(path) if exclusive else None
     try:
+        finish(path, chosen)
         identity = _read_or_make(path, name, clock, chosen)
         _write_meta(
             path, identity, chosen
@@ -154,8 +156,8 @@ def _make(path: Path, disk: Disk) -> None:
             disk.sync_directory(path.parent)
 
 
-def _lock(path: Path) -> int:
-    """An open file that holds the lock as long as it is open."""
+def lock_data_dir(path: Path) -> int:
+    """An open file that holds the lock as long as it is open. StartRefused if a process has it."""
     with explained(path, "write in the data directory"):
         handle = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -210,6 +212,16 @@ def _read_or_make(path: Path, name: str, clock: Clock, disk: Disk) -> Identity:
     if has_log and identity.cluster_id is None:
         raise StartRefused(f"{path / LOG_DIRECTORY}: a log that is not of this data directory. {REMEDY}.")
     return identity
+
+
+def read_identity(path: Path, disk: Disk | None = None) -> Identity:
+    """Who a data directory is. Raises Damaged or StartRefused, FileNotFoundError if it never was anybody."""
+    return _decode_meta(path / "meta", disk or RealDisk())
+
+
+def write_identity(path: Path, identity: Identity, disk: Disk) -> None:
+    """Say, durably, who a data directory is. Blocks."""
+    _write_meta(path, identity, disk)
 
 
 def _decode_meta(path: Path, disk: Disk) -> Identity:

@@ -68,30 +68,36 @@ class Membership:
         done) or OutcomeUnknown within twice the write timeout.
         """
         asked = [wish.kind, wish.which, wish.by, wish.standby, wish.force]
-        step = await self._messenger.tell(_RESOLVE, asked)
-        kind, member, old, _ = cast("tuple[str, str, str, bool]", _fields(step, 4))
-        done, warnings = _fields(await self._messenger.tell(_CHANGE, step), 2)
-        return Changed(kind, member, old, bool(done), tuple(map(str, warnings)))
+        kind, member, old, standby = _fields(await self._messenger.tell(_RESOLVE, asked), 4)
+        step = MemberChange(kind, str(member), str(old), bool(standby))
+        done, warnings = await self._carry_out(step)
+        return Changed(step.kind, step.member, step.old, done, warnings)
 
-    async def leave(self) -> None:
-        """Remove this node; returns once it is no member. Raises as `change`.
+    async def _carry_out(self, step: MemberChange) -> tuple[bool, tuple[str, ...]]:
+        """Whether it was done only now, and warnings.
 
-        Who is out is spoken to no more, so that what its leader answered may be lost: then the notice of its removal
-        tells. A node that is no member has left.
+        Who is out is spoken to no more, so what the leader answers to a node that removed itself may be lost: then the
+        notice of its removal tells.
         """
         own = self._consensus.status().id
-        change = asyncio.ensure_future(self.change(Wish("remove", own)))
+        told = asyncio.ensure_future(
+            self._messenger.tell(_CHANGE, [step.kind, step.member, step.old, step.standby])
+        )
         try:
-            while not change.done():
-                await asyncio.wait([change], timeout=_NOTICE_S)
+            while own in (step.old, step.member) and step.kind in ("remove", "replace") and not told.done():
+                await asyncio.wait([told], timeout=_NOTICE_S)
                 if self._is_out(own):
-                    return
-            await change
-        except Refused:
-            if not self._is_out(own):
-                raise
+                    return True, ()
+            done, warnings = _fields(await told, 2)
         finally:
-            change.cancel()
+            told.cancel()
+        return bool(done), tuple(map(str, warnings))
+
+    async def leave(self) -> None:
+        """Remove this node; returns once it is no member. Raises as `change`. One that is no member has left."""
+        own = self._consensus.status().id
+        if not self._is_out(own):
+            await self.change(Wish("remove", own))
 
     def _is_out(self, own: str) -> bool:
         status = self._consensus.status()
