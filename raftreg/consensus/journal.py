@@ -7,7 +7,8 @@ they are durable.
 Rules that pysyncobj's own journals break and this one keeps (see `raftreg.consensus.guard` for the rest):
     * an entry that was synced survives kill -9 and power cuts;
     * the part below a snapshot is dropped only when that snapshot is durable, and a crash between both keeps the tail;
-    * an open-ended slice never copies more than SLICE_ENTRIES entries or SLICE_BYTES bytes beyond two entries.
+    * an open-ended slice never copies more than SLICE_ENTRIES entries or SLICE_BYTES bytes beyond two entries, and
+      any other, which is what is applied in one turn, no more than APPLIED_BYTES.
 """
 
 from collections import deque
@@ -23,6 +24,9 @@ from raftreg.errors import Fatal, StartRefused
 
 SLICE_ENTRIES = 1024
 SLICE_BYTES = 1 << 20
+APPLIED_BYTES = (
+    128 << 10
+)  # of one turn, a thousand small commands: a leader that has a log to apply stays a leader
 
 Entry = tuple[bytes, int, int]  # data, index, term: pysyncobj's order
 
@@ -210,18 +214,18 @@ class Journal(PysyncobjJournal):  # type: ignore[misc]  # pysyncobj is untyped
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, slice) and key.stop is None and key.start is not None and key.start >= 0:
-            return self._bounded(key.start)
+            return self._bounded(key.start, key.start + SLICE_ENTRIES, SLICE_BYTES)
         if isinstance(key, slice) and key.start is not None and key.stop is not None:
-            return self.entries[key.start : min(key.stop, key.start + SLICE_ENTRIES)]
+            return self._bounded(key.start, min(key.stop, key.start + SLICE_ENTRIES), APPLIED_BYTES)
         return self.entries[key]
 
-    def _bounded(self, start: int) -> list[Entry]:
+    def _bounded(self, start: int, stop: int, size_max: int) -> list[Entry]:
         """At least two entries, if there are: pysyncobj takes a single one for the last, and would not truncate."""
-        entries = self.entries[start : start + SLICE_ENTRIES]
+        entries = self.entries[start:stop]
         size = 0
         for position, entry in enumerate(entries):
             size += len(entry[0])
-            if size > SLICE_BYTES and position > 1:
+            if size > size_max and position > 1:
                 return entries[:position]
         return entries
 

@@ -3,7 +3,7 @@
 import msgpack
 import pytest
 
-from raftreg.consensus.journal import SLICE_BYTES, SLICE_ENTRIES, Journal, Placed
+from raftreg.consensus.journal import APPLIED_BYTES, SLICE_BYTES, SLICE_ENTRIES, Journal, Placed
 from raftreg.consensus.members import Members
 from raftreg.errors import Fatal, StartRefused
 from tests.consensus.worlds import CLUSTER, Host, MemoryLog, app
@@ -41,6 +41,15 @@ def test_an_open_slice_is_bounded_by_bytes_but_never_empty() -> None:
     assert 2 == len(heavy[1:])
     heavy.add(bytes(SLICE_BYTES * 2), 8, 1)
     assert 1 == len(heavy[7:])
+
+
+def test_what_is_applied_in_one_turn_is_bounded_by_bytes() -> None:
+    """Entries may hold many commands: between two such slices a leader that has just started says that it is there."""
+    long = journal()
+    for index in range(2, 100):
+        long.add(bytes(APPLIED_BYTES // 10), index, 1)
+    assert 10 == len(long[1:99])
+    assert 2 == len(long[1:3])
 
 
 def test_entries_above_the_bound_reach_the_members(host: Host) -> None:
