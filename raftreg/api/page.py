@@ -34,7 +34,7 @@ def _page(node: str, version: str, status: Status) -> str:
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>raftreg: {escape(node)}</title>'
         f'<meta name="viewport" content="width=device-width"><meta http-equiv="refresh" content="{_REFRESH_S}">'
         f"<style>{_STYLE}</style></head><body><h1>raftreg {escape(version)}, node {escape(node)}</h1>"
-        f"<p>{headline}, term {status.term}, cluster {escape(status.cluster_id or 'none yet')}, {voters} voters, "
+        f"<p>{headline}, term {status.term}, cluster {escape(status.cluster_id or 'none yet')}, {_counted(voters)}, "
         f"entry {status.applied_index} of {status.commit_index} applied here</p>"
         + _members(status)
         + _strangers(status)
@@ -43,6 +43,10 @@ def _page(node: str, version: str, status: Status) -> str:
         '<a href="/v1/raftreg/status?pretty">/v1/raftreg/status</a>, '
         '<a href="/v1/raftreg/members?pretty">/v1/raftreg/members</a></p></body></html>\n'
     )
+
+
+def _counted(voters: int) -> str:
+    return "1 voter" if voters == 1 else f"{voters} voters"
 
 
 def _members(status: Status) -> str:

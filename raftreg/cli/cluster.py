@@ -1,6 +1,6 @@
 """`raftreg members` and `raftreg status`: who is in the cluster, and how each one is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
@@ -34,6 +34,7 @@ class _Row:
     address: Address | None
     view: dict[str, Any] | None
     problem: str
+    voter: bool = True
 
 
 @click.command()
@@ -51,17 +52,24 @@ def status(http_addr: str | None) -> None:
     asked = address_from(http_addr)
     own = Client(asked).get("/v1/raftreg/status").table("Node", "Peers")
     rows = [_ask(peer, own, asked) for peer in own["Peers"]]
-    committed = max(row.view["CommitIndex"] for row in rows if row.view is not None)
+    committed = max((row.view["CommitIndex"] for row in rows if row.view is not None), default=0)
     table.show(
         ("Node", "HTTP", "Role", "Term", "Commit", "Applied", "Lag", "Health"),
-        [_cells(row, committed) for row in rows],
+        [_cells(row, committed) for row in rows]
+        + [_waiting_cells(node) for node in own.get("Strangers", ())],
     )
+    for note in own.get("Advice", ()):
+        click.echo(f"note: {note}")
     click.echo(f"cluster {own['ClusterID'] or 'in memory'}, leader {own['Leader'] or 'none'}")
     _judge(own, rows)
 
 
 def _ask(peer: dict[str, Any], own: dict[str, Any], asked: Address) -> _Row:
     """The status of one peer, from itself."""
+    return replace(_asked(peer, own, asked), voter=bool(peer["Voter"]))
+
+
+def _asked(peer: dict[str, Any], own: dict[str, Any], asked: Address) -> _Row:
     if peer["Name"] == own["Node"]:
         return _Row(peer["Name"], asked, own, "" if own["Ready"] else "not ready")
     http = peer.get("HTTP")
@@ -84,13 +92,18 @@ def _cells(row: _Row, committed: int) -> tuple[object, ...]:
     return (
         row.name,
         row.address,
-        view["Role"],
+        view["Role"] if row.voter or view["Role"] == "starting" else "learner",
         view["Term"],
         view["CommitIndex"],
         view["AppliedIndex"],
         lag,
         health,
     )
+
+
+def _waiting_cells(node: dict[str, Any]) -> tuple[object, ...]:
+    """A node that is connected and no member."""
+    return (node["Name"], None, "stranger", None, None, None, None, "waits to be let in")
 
 
 def _judge(own: dict[str, Any], rows: list[_Row]) -> None:

@@ -23,7 +23,6 @@ from raftreg.registry import (
     Status,
     StrangerStatus,
     is_silent,
-    warnings_about,
 )
 from raftreg.state import Topic
 from raftreg.state.cluster_queries import AutopilotConfig
@@ -31,6 +30,7 @@ from raftreg.state.cluster_queries import AutopilotConfig
 log = logging.getLogger(__name__)
 
 DEAD_S: Final = 30.0  # a member that was silent for so long is taken for lost for good
+LAPSE_S: Final = 2.0  # a learner that falls back for no longer keeps the time for which it kept up
 STAYS_S: Final = 5.0  # a stranger that was connected for so long is taken to stay
 VOTERS_MIN: Final = 3  # never cleaned up below
 _LOOK_S: Final = 0.5
@@ -41,21 +41,26 @@ _REFUSED_S: Final = 5.0  # until a step that was refused is tried again
 class Watch:
     """Since when each member is silent, and since when each learner keeps up: by the leader's own clock.
 
-    A new leader has seen nothing yet: all silences begin with it.
+    A new leader has seen nothing yet: all silences begin with it. A learner that falls back for a moment, as on a busy
+    machine, keeps its time.
     """
 
     def __init__(self, began: float) -> None:
         self._began = began
-        self._kept_up: dict[str, float] = {}
+        self._kept_up: dict[str, tuple[float, float]] = {}  # since when, and when it was last seen to
 
     def look(self, status: Status, now: float) -> None:
         """Take note of how the members are now."""
-        well = {
-            peer.id
-            for peer in status.peers
-            if peer.connected and peer.caught_up and not is_silent(peer, status)
+        for peer in status.peers:
+            if peer.connected and peer.caught_up and not is_silent(peer, status):
+                since, _ = self._kept_up.get(peer.id, (now, now))
+                self._kept_up[peer.id] = since, now
+        members = {peer.id for peer in status.peers}
+        self._kept_up = {
+            member: (since, seen)
+            for member, (since, seen) in self._kept_up.items()
+            if member in members and now - seen <= LAPSE_S
         }
-        self._kept_up = {member: self._kept_up.get(member, now) for member in well}
 
     def silent_s(self, peer: PeerStatus, now: float) -> float:
         """Seconds for which a member was silent, as far as this leader can tell."""
@@ -64,7 +69,7 @@ class Watch:
 
     def kept_up_s(self, peer: PeerStatus, now: float) -> float:
         """Seconds for which a learner has kept up; 0 if it does not."""
-        return now - self._kept_up.get(peer.id, now)
+        return now - self._kept_up.get(peer.id, (now, now))[0]
 
 
 def next_step(
@@ -168,8 +173,6 @@ class AutopilotDuty:
             return _REFUSED_S
         self._refused = ""
         log.info("autopilot: %s", what)
-        for warning in warnings_about(sum(peer.voter for peer in self._registry.consensus.status().peers)):
-            log.warning(warning)
         return 0.0
 
     def _tell_of_strangers(self, status: Status) -> None:

@@ -22,6 +22,8 @@ _HEIR: Final = "leader-resolve"
 _TRANSFER: Final = "leader-transfer"
 _VIEW: Final = "members-view"
 _SETTLE_S: Final = 2.0  # for how long a step waits for the one before it
+_PATIENCE_S: Final = 2.0  # for how long a node that is to come is waited for
+_NOT_THERE: Final = 404
 _LOOK_S: Final = 0.02
 _NOTICE_S: Final = 0.1
 
@@ -124,9 +126,19 @@ class Membership:
         kind, which, by, standby, force = _fields(payload, 5)
         self._leading()
         await self._consensus.read_index(confirm=True)
-        wish = Wish(kind, str(which), str(by), bool(standby), bool(force))
-        step = resolve(self._leading(), wish)
+        step = await self._step(Wish(kind, str(which), str(by), bool(standby), bool(force)))
         return [step.kind, step.member, step.old, step.standby]
+
+    async def _step(self, wish: Wish) -> MemberChange:
+        """What is meant. A node that was just started is waited for: it may be about to connect."""
+        for _ in range(round(_PATIENCE_S / _LOOK_S)):
+            try:
+                return resolve(self._leading(), wish)
+            except Refused as refused:
+                if refused.status != _NOT_THERE or wish.kind not in ("add", "replace"):
+                    raise
+            await asyncio.sleep(_LOOK_S)
+        return resolve(self._leading(), wish)
 
     async def _on_change(self, caller: str, payload: object) -> object:
         kind, member, old, standby = _fields(payload, 4)

@@ -1,5 +1,7 @@
 """Changes of the members, asked for at any node: names, retries, and what is refused with which words."""
 
+import asyncio
+
 import pytest
 
 from raftreg.consensus import MemberChange
@@ -205,3 +207,13 @@ def test_even_numbers_are_warned_of() -> None:
     assert ["one voter: its loss stops the cluster"] == warnings_about(1)
     assert warnings_about(2)[0].startswith("2 voters: each of them is needed")
     assert warnings_about(6)[0].startswith("6 voters survive the loss of 2, as 5 do")
+
+
+def test_a_node_that_was_just_started_is_waited_for() -> None:
+    """It may be about to connect when an operator, or a script, is quick."""
+
+    async def scenario(cluster: MemberCluster, registries: dict[str, Registry]) -> None:
+        asyncio.get_running_loop().call_later(0.1, lambda: cluster.strangers.update({"d.9": stranger("d")}))
+        assert "d.9" == (await registries["b"].membership.change(Wish("add", "d"))).member
+
+    run(scenario)
