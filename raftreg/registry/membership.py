@@ -22,7 +22,9 @@ _HEIR: Final = "leader-resolve"
 _TRANSFER: Final = "leader-transfer"
 _VIEW: Final = "members-view"
 _SETTLE_S: Final = 2.0  # for how long a step waits for the one before it
-_PATIENCE_S: Final = 2.0  # for how long a node that is to come is waited for
+_PATIENCE_S: Final = (
+    2.0  # for how long a node that is to come is waited for, within a quarter of the time for all
+)
 _NOT_THERE: Final = 404
 _LOOK_S: Final = 0.02
 _NOTICE_S: Final = 0.1
@@ -50,8 +52,10 @@ class MembersView:
 class Membership:
     """The one door for changes of the members. For the event loop's thread only."""
 
-    def __init__(self, consensus: Consensus, messenger: Messenger) -> None:
+    def __init__(self, consensus: Consensus, messenger: Messenger, timeout_s: float) -> None:
+        """`timeout_s`: that of the messenger, for each of the two steps."""
         self._consensus = consensus
+        self._looks = round(min(_PATIENCE_S, timeout_s / 4) / _LOOK_S)
         self._messenger = messenger
         for kind, handler in (
             (_RESOLVE, self._on_resolve),
@@ -131,7 +135,7 @@ class Membership:
 
     async def _step(self, wish: Wish) -> MemberChange:
         """What is meant. A node that was just started is waited for: it may be about to connect."""
-        for _ in range(round(_PATIENCE_S / _LOOK_S)):
+        for _ in range(self._looks):
             try:
                 return resolve(self._leading(), wish)
             except Refused as refused:

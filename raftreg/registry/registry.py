@@ -51,7 +51,7 @@ class Registry:
         self._changes = LeaderChanges(consensus)
         self._writer = Writer(consensus, self._changes, write_timeout_s)
         self._messenger = Messenger(self._changes, write_timeout_s)
-        self.membership = Membership(consensus, self._messenger)
+        self.membership = Membership(consensus, self._messenger, write_timeout_s)
         self._reader = Reader(consensus, replica, self._changes, clock, read_timeout_s)
         consensus.serve_calls(self._serve)
 
