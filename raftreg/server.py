@@ -23,6 +23,7 @@ from raftreg.api.context import ApiContext
 from raftreg.api.dispatch import body_limit
 from raftreg.api.listener import Listener
 from raftreg.api.measured import measured
+from raftreg.api.routes import EAGER
 from raftreg.checks import Kinds, Prober, ProbeSettings
 from raftreg.checks.tls import make_context
 from raftreg.clock import Clock, SystemClock
@@ -175,7 +176,7 @@ class Server:
         )
         prober = Prober(registry, context.check_outputs.note, Kinds(_probe_settings(config)), metrics)
         answer = measured(create_handler(context), metrics, clock)
-        listener = Listener(answer, body_limit(), *config.http)
+        listener = Listener(answer, body_limit(), *config.http, eager=EAGER)
         self._stack.push_async_callback(listener.stop, DRAIN_S)
         self._stack.push_async_callback(_drain, registry)
         await self._started(duties.start, duties.stop)

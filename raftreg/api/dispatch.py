@@ -35,6 +35,13 @@ class Router:
                 self._ends.setdefault(prefix, []).append((end, route))
             else:
                 (self._below if brace else self._exact)[prefix] = route
+        # Below these nothing else begins, so that the search ends there.
+        self._leaves = {
+            prefix
+            for prefix in self._below
+            if prefix not in self._ends
+            and not any(other != prefix and other.startswith(prefix) for other in self._below)
+        }
         self._depth_max = max((prefix.count("/") for prefix in self._below), default=0)
 
     def find(self, path: str) -> tuple[Route, str] | None:
@@ -45,9 +52,12 @@ class Router:
         found = None
         end = path.find("/") + 1
         for _ in range(self._depth_max):
-            route = self._below.get(path[:end])
+            prefix = path[:end]
+            route = self._below.get(prefix)
             if route is not None:
-                found = self._with_end(path[:end], path[end:]) or (route, path[end:])
+                if prefix in self._leaves:
+                    return route, path[end:]
+                found = self._with_end(prefix, path[end:]) or (route, path[end:])
             end = path.find("/", end) + 1
             if end == 0:
                 break

@@ -77,7 +77,7 @@ class Query:
 
     def __contains__(self, name: str) -> bool:
         """Whether the parameter was given at all, with whatever value."""
-        return any(name == given for given, _ in self._pairs)
+        return bool(self._pairs) and any(name == given for given, _ in self._pairs)
 
     def get(self, name: str, default: str = "") -> str:
         """The first value of the parameter, or `default` if it was not given."""

@@ -14,9 +14,11 @@ from typing import Any
 
 from raftreg.api import webserver as web
 from raftreg.api.connection import Connections
-from raftreg.api.http import Query, Request, Response, decode_percent
+from raftreg.api.heads import Heads, Plain
+from raftreg.api.http import Connection, Query, Request, Response, decode_percent
 from raftreg.api.render import text_response
-from raftreg.api.whole import WHOLE_MAX, Whole
+from raftreg.api.routes import EAGER_BODY_MAX
+from raftreg.api.whole import WHOLE_MAX, Whole, one_piece
 
 log = logging.getLogger(__name__)
 _server_log = log.getChild("http")  # what aiohttp itself has to say
@@ -39,10 +41,20 @@ class Listener:
     """One listening address of the HTTP API."""
 
     def __init__(
-        self, answer: Callable[[Request], Awaitable[Response]], body_limit: BodyLimit, host: str, port: int
+        self,
+        answer: Callable[[Request], Awaitable[Response]],
+        body_limit: BodyLimit,
+        host: str,
+        port: int,
+        *,
+        eager: tuple[str, ...] = (),
     ) -> None:
-        """`answer` gets every request; `body_limit` says for a decoded path how many bytes its body may have."""
+        """`answer` gets every request; `body_limit` says for a decoded path how many bytes its body may have.
+
+        Targets that begin with one of `eager` may be answered outside of any task, see `raftreg.api.eager`.
+        """
         self._answer = answer
+        self._eager = eager
         self._body_limit = body_limit
         self._address = host, port
         self._web: web.Server | None = None
@@ -55,6 +67,9 @@ class Listener:
         loop = asyncio.get_running_loop()
         self._web = Connections(
             self._handle,
+            Heads(EAGER_BODY_MAX),
+            self._answer_plain,
+            self._eager,
             handler_cancellation=True,
             access_log=None,
             logger=_server_log,
@@ -64,7 +79,12 @@ class Listener:
             max_field_size=LINE_MAX,
         )
         host, port = self._address
-        self._server = await loop.create_server(self._web, host, port, backlog=1024, reuse_address=True)
+        self._server = await loop.create_server(self.connect, host, port, backlog=1024, reuse_address=True)
+
+    def connect(self) -> asyncio.Protocol:
+        """The server's side of one more connection."""
+        assert self._web is not None
+        return self._web()
 
     @property
     def port(self) -> int:
@@ -87,6 +107,17 @@ class Listener:
                 task.cancel()
             await asyncio.wait([closing], timeout=_CLOSING_LOOK_S)
         await closing
+
+    async def _answer_plain(self, plain: Plain, connection: Connection) -> bytes:
+        """The whole answer to a request that aiohttp has no part in."""
+        raw_path, _, raw_query = plain.target.partition("?")
+        path = decode_percent(raw_path)
+        request = Request(
+            plain.method, path, raw_path, Query.parse(raw_query), plain.headers, plain.body, "", connection
+        )
+        response = await self._answer(request)
+        assert response.stream is None
+        return one_piece(response.status, response.headers, _dressed(request, response))
 
     async def _handle(self, incoming: web.BaseRequest) -> web.StreamResponse:
         refusal = _refusal(incoming)
@@ -209,13 +240,8 @@ def _too_large(size: int, limit: int, setting: str) -> Response:
     return text_response(413, text)
 
 
-def _outgoing(
-    incoming: web.BaseRequest, request: Request, response: Response, *, is_last: bool
-) -> web.StreamResponse:
-    """The response as aiohttp sends it; compressed if the client can take it and it is worth it.
-
-    With `is_last` the connection is closed after it.
-    """
+def _dressed(request: Request, response: Response) -> bytes:
+    """Add to the headers what all answers have; the body, compressed if the client can take it and it is worth it."""
     headers, body = response.headers, response.body
     headers["Server"] = _SERVER
     if len(body) >= GZIP_MIN and headers.get("Content-Type") != _COMPRESSED_TYPE:
@@ -223,6 +249,15 @@ def _outgoing(
         if _accepts_gzip(request.headers.get("Accept-Encoding", "")):
             body = _compressed(body) if len(body) <= _GZIP_KEPT_MAX else _compress(body)
             headers["Content-Encoding"] = "gzip"
+    return body
+
+
+def _outgoing(
+    incoming: web.BaseRequest, request: Request, response: Response, *, is_last: bool
+) -> web.StreamResponse:
+    """The response as aiohttp sends it. With `is_last` the connection is closed after it."""
+    body = _dressed(request, response)
+    headers = response.headers
     transport = incoming.transport
     if (
         transport is None

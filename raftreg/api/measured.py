@@ -12,8 +12,9 @@ _METHODS = frozenset({"GET", "PUT", "POST", "DELETE", "HEAD", "OPTIONS"})
 
 def _family_of(path: str) -> str:
     """kv for /v1/kv/..., OTHER for what is not below /v1."""
-    version, _, rest = path.lstrip("/").partition("/")
-    return rest.partition("/")[0] if version == "v1" else OTHER
+    if path.startswith("/v1/"):
+        return path[4:].partition("/")[0]
+    return OTHER
 
 
 # Clients choose paths and methods freely; what is counted under its own name must be a small set.

@@ -38,6 +38,18 @@ from raftreg.api.context import Handler
 
 BODY_MAX = 16 * 1024 * 1024  # bytes, where the API sets no limit of its own
 BODY_SETTING = "http_body_max_size"
+# Targets that begin so are answered without a task as far as nothing has to be waited for (`raftreg.api.eager`): their
+# handlers enter no timeout and no task group before they wait for the first time, and give no stream.
+EAGER = (
+    "/v1/kv/",
+    "/v1/health/",
+    "/v1/catalog/",
+    "/v1/session/",
+    "/v1/txn",
+    "/v1/agent/service",
+    "/v1/agent/check",
+)
+EAGER_BODY_MAX = 64 * 1024  # bytes: what comes with one read, and no route above refuses
 _CONSUL_OPTIONS = "https://www.consul.io/docs/agent/options.html#"  # where Consul's refusals point
 
 

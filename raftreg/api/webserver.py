@@ -37,6 +37,7 @@ _package = _stand_in()
 
 from aiohttp.helpers import rfc822_formatted_time  # noqa: E402
 from aiohttp.http_exceptions import HttpProcessingError  # noqa: E402
+from aiohttp.http_parser import RawRequestMessage  # noqa: E402
 from aiohttp.http_writer import HttpVersion10, HttpVersion11  # noqa: E402
 from aiohttp.streams import StreamReader  # noqa: E402
 from aiohttp.web_protocol import RequestHandler  # noqa: E402
@@ -52,6 +53,7 @@ __all__ = [
     "HttpProcessingError",
     "HttpVersion10",
     "HttpVersion11",
+    "RawRequestMessage",
     "RequestHandler",
     "Response",
     "Server",

@@ -1,17 +1,32 @@
-"""A response that aiohttp sends in one piece.
+"""A response in one piece.
 
 aiohttp's own response goes through a writer that can also chunk, compress and hold back, and costs a third of a small
-answer. This one is for answers that need none of that, on a connection whose client keeps up.
+answer. What is here is for answers that need none of that, on a connection whose client keeps up.
 """
 
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from raftreg.api.webserver import BaseRequest, HttpVersion10, StreamResponse, rfc822_formatted_time
+from raftreg.api.webserver import BaseRequest, StreamResponse, rfc822_formatted_time
 
 WHOLE_MAX = 64 * 1024  # bytes of body: what a transport takes before it asks to be waited for
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
+
+
+def one_piece(
+    status: int, headers: Mapping[str, str], body: bytes, *, version: int = 1, keeps: bool = True
+) -> bytes:
+    """A whole answer of HTTP/1.`version`. ValueError for a header with a line break in it."""
+    fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if fields.count("\n") != len(headers) or fields.count("\r") != len(headers):
+        raise ValueError(f"a line break in a header: {fields!r}")
+    connection = "" if keeps and version else f"Connection: {'keep-alive' if keeps else 'close'}\r\n"
+    head = (
+        f"HTTP/1.{version} {status} {_REASONS.get(status, '')}\r\n{fields}"
+        f"Date: {rfc822_formatted_time()}\r\n{connection}Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 class Whole(StreamResponse):
@@ -28,18 +43,10 @@ class Whole(StreamResponse):
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client is gone")
         keeps = self._keep_alive = request.keep_alive
-        lines = [f"HTTP/1.{request.version.minor} {self.status} {_REASONS.get(self.status, '')}"]
-        for name, value in self._fields.items():
-            if "\n" in value or "\r" in value:
-                raise ValueError(f"a line break in the header {name}")
-            lines.append(f"{name}: {value}")
-        lines.append(f"Date: {rfc822_formatted_time()}")
-        if not keeps:
-            lines.append("Connection: close")
-        elif request.version == HttpVersion10:
-            lines.append("Connection: keep-alive")
-        lines.append(f"Content-Length: {len(self._payload)}\r\n\r\n")
-        transport.write("\r\n".join(lines).encode() + self._payload)
+        version = request.version.minor
+        transport.write(
+            one_piece(self.status, self._fields, self._payload, version=version, keeps=bool(keeps))
+        )
 
     async def write_eof(self, data: bytes = b"") -> None:
         """All is written."""

@@ -9,6 +9,7 @@ from raftreg.api import connection
 from raftreg.api import listener as listener_module
 from raftreg.api.dispatch import body_limit
 from raftreg.api.listener import Listener
+from raftreg.api.routes import EAGER
 from tests.api.local_api import start_api, until
 from tests.api.test_listener import Client, get, put, serve
 
@@ -187,7 +188,7 @@ def test_waiters_of_clients_that_went_are_gone() -> None:
 
     async def main() -> tuple[int, int]:
         api = await start_api()
-        listener = Listener(api.answer, body_limit(), "127.0.0.1", 0)
+        listener = Listener(api.answer, body_limit(), "127.0.0.1", 0, eager=EAGER)
         await listener.start()
         index = (await api.call("GET", "/v1/kv/a")).headers["X-Consul-Index"]
         clients = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(50)]

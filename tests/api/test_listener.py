@@ -10,6 +10,7 @@ from raftreg.api.dispatch import body_limit
 from raftreg.api.http import Request, Response
 from raftreg.api.listener import Listener
 from raftreg.api.render import text_response
+from raftreg.api.routes import EAGER
 from tests.api.local_api import start_api
 
 
@@ -46,7 +47,7 @@ def serve(scenario: Callable[[Client], Awaitable[None]], answer: Answer | None =
     """Run a scenario against a listener on a free port, over the API of a fresh node or over `answer`."""
 
     async def main() -> None:
-        listener = Listener(answer or (await start_api()).answer, body_limit(), "127.0.0.1", 0)
+        listener = Listener(answer or (await start_api()).answer, body_limit(), "127.0.0.1", 0, eager=EAGER)
         await listener.start()
         reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
         try:
@@ -300,7 +301,7 @@ def test_a_stop_does_not_wait_for_clients_that_say_nothing(sent: bytes) -> None:
     """Idle connections, and such with half a request, are closed at once, however long the grace."""
 
     async def main() -> bytes:
-        listener = Listener((await start_api()).answer, body_limit(), "127.0.0.1", 0)
+        listener = Listener((await start_api()).answer, body_limit(), "127.0.0.1", 0, eager=EAGER)
         await listener.start()
         reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
         client = Client(reader, writer)
