@@ -1,12 +1,16 @@
 """How a cluster comes to be, and who is let in: decisions over hellos, without IO.
 
+Who is a member, or might become one, is let in: any process that holds the key and has no other cluster. One that is in
+no member set is a stranger. It is told the genesis if it has none, and of the members, and waits for an operator to add
+it. So a member that lost its disk is let in too, as somebody new under its old name, which promised nothing yet.
+
 A node without a cluster id does not run Raft. The least of the names in `--peers` makes the genesis, and only
 while every named peer is connected and said that it has no cluster either; the genesis names the ids that it
 saw. So two wiped nodes of three cannot make a second cluster, because the third is not empty. Everybody else is
 told the genesis and stores it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from raftreg.consensus.members import Members, name_of
@@ -16,6 +20,8 @@ NOT_ADMITTED = "not admitted: "
 
 FORGETFUL = NOT_ADMITTED + "forgetful: "
 """Begins those that one peer's word is enough for: the refused process runs on a copy of a data directory."""
+
+STRANGERS_MAX = 16  # connected with one node
 
 
 class Introduction(Protocol):
@@ -43,7 +49,9 @@ class Bootstrap:
     def __init__(self, name: str, member_id: str, peers: Iterable[str]) -> None:
         self.name = name
         self.member_id = member_id
-        self.others = frozenset(peers) - {name}
+        names = frozenset(peers)
+        self.named = name in names  # else it only waits to be told of a cluster
+        self.others = names - {name}
         self._empty: dict[str, str] = {}  # name -> member id of peers that are connected and have no cluster
         self._cluster_exists = False
 
@@ -65,7 +73,7 @@ class Bootstrap:
 
     def genesis(self) -> bytes | None:
         """The genesis entry if this node is to make it now, else None."""
-        first = self.name == min(self.others | {self.name})
+        first = self.named and self.name == min(self.others | {self.name})
         if not first or self._cluster_exists or self.missing:
             return None
         ids = [self._empty[name] for name in self.others]
@@ -73,29 +81,50 @@ class Bootstrap:
 
 
 def refusal_without_cluster(own_name: str, peers: Iterable[str], hello: Introduction) -> str | None:
-    """Why a node that has no cluster yet does not talk to a peer, None if it does."""
-    if hello.name not in peers:
+    """Why a node that has no cluster yet does not talk to a peer, None if it does.
+
+    `peers`: the names of those with which it would make one; none if it only waits to be told of one.
+    """
+    names = list(peers)
+    if names and hello.name not in names:
         return (
             f"{NOT_ADMITTED}{hello.name} is not in the --peers of {own_name}; add it there, or correct --node"
+        )
+    if not names and hello.cluster_id is None:
+        return f"neither {own_name} nor {hello.name} has a cluster yet: --join has to name a member of one"
+    return None
+
+
+def refusal(cluster_id: str, own_name: str, hello: Introduction) -> str | None:
+    """Why a node of a cluster does not talk to a peer, None if it does. The text is for the peer's operator too."""
+    if hello.cluster_id is not None and hello.cluster_id != cluster_id:
+        return (
+            f"{NOT_ADMITTED}{hello.name} has the data of cluster {hello.cluster_id}, but {own_name} is in cluster "
+            f"{cluster_id}; give {hello.name} the right data directory, or correct --peers or --join"
         )
     return None
 
 
-def refusal(members: Members, own_name: str, hello: Introduction) -> str | None:
-    """Why a member does not talk to a peer, None if it does. The text is for the peer's operator too."""
-    if hello.cluster_id is not None and hello.cluster_id != members.cluster_id:
+def refusal_of_stranger(
+    hello: Introduction, connected: Collection[str], known: Collection[str]
+) -> str | None:
+    """Why a node of a cluster lets in no peer of which no member set knows; the peer goes on trying. None if it does.
+
+    `connected`: ids of those that are; `known`: ids in the member sets.
+    """
+    others = [member for member in connected if member != hello.member_id]
+    same = [member for member in others if name_of(member).lower() == hello.name.lower()]
+    if same:
         return (
-            f"{NOT_ADMITTED}{hello.name} has the data of cluster {hello.cluster_id}, but {own_name} is in cluster "
-            f"{members.cluster_id}; give {hello.name} the right data directory, or correct --peers"
+            f"{same[0]} is connected and alive, and {hello.member_id} has its name: wait until that one is known to "
+            "have ended, or choose another --node"
         )
-    if hello.member_id in members.all:
-        return None
-    known = sorted(member for member in members.all if name_of(member) == hello.name)
-    if known:
-        return (
-            f"{NOT_ADMITTED}the data directory of {hello.name} is not the one that the cluster knows "
-            f"({hello.member_id}, known is {known[0]}); a member that lost its data may not come back under its old "
-            f"name by itself, since it could break its promises: bring back its own data directory"
-        )
-    names = ", ".join(sorted(map(name_of, members.all)))
-    return f"{NOT_ADMITTED}{hello.name} is not a member of cluster {members.cluster_id} (members: {names})"
+    if sum(member not in known for member in others) >= STRANGERS_MAX:
+        return f"{STRANGERS_MAX} nodes wait to be added to the cluster already: add or stop some of them"
+    return None
+
+
+def what_to_run(name: str, member_id: str, members: Collection[str]) -> str:
+    """The command that makes a stranger a member beside these."""
+    known = any(name_of(member).lower() == name.lower() for member in members if member != member_id)
+    return f"raftreg operator raft {'replace' if known else 'add'} {name}"

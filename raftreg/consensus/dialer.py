@@ -1,4 +1,4 @@
-"""Keeps trying to reach one peer, by name, until there is a connection; and again when it is gone."""
+"""Keeps trying to reach one target until there is a connection; and again when it is gone."""
 
 import asyncio
 import os
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from raftreg.consensus.link import Link
+from raftreg.consensus.target import Target
 
 FIRST_DELAY_S = 0.05
 LONGEST_DELAY_S = 1.0
@@ -19,15 +20,15 @@ LESSER_WAITS_AT_START_S = 0.05  # a peer that runs already may be waiting for it
 class Switchboard(Protocol):
     """What a dialer needs of the transport."""
 
-    def is_up(self, name: str) -> bool:
-        """Whether a live link leads to that name."""
+    def is_up(self, target: Target) -> bool:
+        """Whether a live link leads to that target."""
         ...
 
     def jitter(self) -> float:
         """A factor around 1, so that nodes do not dial in step."""
         ...
 
-    def dial_failed(self, name: str, text: str) -> None:
+    def dial_failed(self, target: Target, text: str) -> None:
         """No connection came about. To be logged once."""
         ...
 
@@ -38,22 +39,21 @@ class Dialer:
     def __init__(
         self,
         switchboard: Switchboard,
-        name: str,
-        address: tuple[str, int],
-        factory: Callable[[], Link],
+        target: Target,
+        factory: Callable[[Target], Callable[[], Link]],
         *,
         lesser: bool,
     ) -> None:
+        """`factory` gives what makes the link of a connection to the target of now."""
+        self.target = target
         self._switchboard = switchboard
-        self._name = name
-        self._host, self._port = address
         self._factory = factory
         self._lesser = lesser
         self._changed = asyncio.Event()
         self._delay_s = FIRST_DELAY_S
 
     def changed(self) -> None:
-        """A link to the name came or went, or somebody wants a try right now."""
+        """A link to the name came or went, the address is another one, or somebody wants a try right now."""
         self._changed.set()
 
     async def run(self) -> None:
@@ -61,7 +61,7 @@ class Dialer:
         if self._lesser:
             await self._pause(LESSER_WAITS_AT_START_S)
         while True:
-            if not self._switchboard.is_up(self._name) and not await self._attempt():
+            if not self._switchboard.is_up(self.target) and not await self._attempt():
                 await self._back_off()
             elif await self._wait_until_down() < LONGEST_DELAY_S:
                 await self._back_off()  # What breaks at once would break at once again.
@@ -79,7 +79,7 @@ class Dialer:
         """Returns how long the connection lasted, in seconds."""
         now = asyncio.get_running_loop().time
         since = now()
-        while self._switchboard.is_up(self._name):
+        while self._switchboard.is_up(self.target):
             self._changed.clear()
             await self._changed.wait()
         return now() - since
@@ -95,13 +95,13 @@ class Dialer:
 
     async def _attempt(self) -> bool:
         """One connection and its handshake. The address is resolved anew, in a thread of the loop's executor."""
-        loop = asyncio.get_running_loop()
+        loop, target = asyncio.get_running_loop(), self.target
         link: Link | None = None
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                _, link = await loop.create_connection(self._factory, self._host, self._port)
+                _, link = await loop.create_connection(self._factory(target), *target.address)
         except TimeoutError:
-            self._switchboard.dial_failed(self._name, f"no answer within {CONNECT_TIMEOUT_S:g} s")
+            self._switchboard.dial_failed(target, f"no answer within {CONNECT_TIMEOUT_S:g} s")
             return False
         except UnicodeError as error:  # What the resolver raises for a name that cannot be one.
             self._refused(f"not the name of a host: {error}")
@@ -114,9 +114,10 @@ class Dialer:
         try:
             return await asyncio.shield(link.settled)
         except asyncio.CancelledError:
-            link.drop()
+            if not link.live:  # One that counts is not the dialer's any more.
+                link.drop()
             raise
 
     def _refused(self, text: str) -> None:
         if self._delay_s >= SAID_FROM_DELAY_S:
-            self._switchboard.dial_failed(self._name, text)
+            self._switchboard.dial_failed(self.target, text)

@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
+from raftreg.addresses import Address
 from raftreg.clock import Clock
+from raftreg.consensus.addressbook import RAFT
 from raftreg.consensus.boot import FORGETFUL
 from raftreg.consensus.frames import encode_frame
 from raftreg.consensus.hello import CHALLENGE_BYTES, DIALER, Handshake, Hello
@@ -35,7 +38,10 @@ class Delegate(Protocol):
         ...
 
     def connected(self, hello: Hello) -> None:
-        """Messages can be sent to that member, and may come from it."""
+        """Messages can be sent to that process, and may come from it.
+
+        Where it does not know its own host, its address has that from which the connection came.
+        """
         ...
 
     def disconnected(self, member_id: str, refused_by_kernel: bool) -> None:
@@ -66,7 +72,6 @@ class Exchange:
         delegate: Delegate,
         clock: Clock,
         name: str,
-        addresses: Mapping[str, tuple[str, int]],
         key: bytes,
         on_change: Callable[[str], None],
     ) -> None:
@@ -77,7 +82,6 @@ class Exchange:
         self._delegate = delegate
         self._clock = clock
         self._name = name
-        self._addresses = addresses
         self._key = key
         self._on_change = on_change
         self._strangers: dict[Link, None] = {}  # accepted and not live yet, oldest first
@@ -193,7 +197,7 @@ class Exchange:
         self.live[hello.member_id] = link
         self.notices.forget(hello.name)
         logger.debug("connected with %s (%s)", hello.member_id, link.remote)
-        self._delegate.connected(hello)
+        self._delegate.connected(_located(hello, link.remote_host))
         self._on_change(hello.name)
         return None
 
@@ -212,7 +216,7 @@ class Exchange:
     def link_failed(self, link: Link, text: str) -> None:
         """Log it, for strangers once for each address, whatever they said."""
         who, shown = self._who(link)
-        if link.peer is not None or link.dialed_name is not None:
+        if link.peer is not None or link.target is not None:
             self._notice(who, f"closed the connection with {shown}: {text}")
         else:
             self._notice(
@@ -254,11 +258,11 @@ class Exchange:
     def _judge(self, link: Link, own: Hello, hello: Hello) -> str | None:
         if hello.name == own.name:
             if hello.nonce == own.nonce:
-                return f"this address leads back to {own.name} itself: check --peers"
+                return f"this address leads back to {own.name} itself: check --peers or --join"
             return f"another process calls itself {own.name} too: names must differ"
-        if link.dialed_name is not None and hello.name != link.dialed_name:
-            host, port = self._addresses[link.dialed_name]
-            return f"{host}:{port} was dialed as {link.dialed_name}, but {hello.name} answers: check --peers"
+        target = link.target
+        if target is not None and target.name and hello.name != target.name:
+            return f"{Address(*target.address)} was dialed as {target.name}, but {hello.name} answers: check --peers"
         return self._copied(hello) or self._delegate.judge(hello)
 
     def _copied(self, hello: Hello) -> str | None:
@@ -282,10 +286,18 @@ class Exchange:
 
     def _who(self, link: Link) -> tuple[str, str]:
         """(the subject of notices, how to show it). The port of somebody who called says nothing, and varies."""
-        name = link.dialed_name or (link.peer.name if link.peer is not None else None)
+        name = (link.target and link.target.name) or (link.peer and link.peer.name)
         remote = link.remote if link.role == DIALER else link.remote.rpartition(":")[0]
         return (name, f"{name} ({remote})") if name else (remote, remote)
 
     def _notice(self, subject: str, text: str, *, same: str | None = None) -> None:
         if not self.stopping:
             self.notices.say(subject, text, same=same)
+
+
+def _located(hello: Hello, host: str) -> Hello:
+    """A hello whose process is reached by its address, where it told but a port."""
+    colon, port = hello.advertise.get(RAFT, "").rpartition(":")[1:]
+    if not host or f"{colon}{port}" != hello.advertise.get(RAFT) or not port.isdecimal():
+        return hello
+    return replace(hello, advertise={**hello.advertise, RAFT: str(Address(host, int(port)))})

@@ -119,6 +119,15 @@ class DataDir:
         self.identity = identity
 
 
+def is_unused(path: Path, disk: Disk) -> bool:
+    """Whether there is nothing at all in a data directory, or there is none. Blocks."""
+    with explained(path, "read the data directory"):
+        try:
+            return not disk.listdir(path)
+        except FileNotFoundError:
+            return True
+
+
 def open_data_dir(
     path: Path, name: str, clock: Clock, *, disk: Disk | None = None, exclusive: bool = True
 ) -> DataDir:

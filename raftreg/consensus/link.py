@@ -21,6 +21,7 @@ from raftreg.consensus.hello import (
     Hello,
 )
 from raftreg.consensus.hub import Hub
+from raftreg.consensus.target import Target
 
 HANDSHAKE_TIMEOUT_S = 3.0
 
@@ -28,15 +29,17 @@ HANDSHAKE_TIMEOUT_S = 3.0
 class Link(asyncio.Protocol):
     """A connection. It is `live` from the moment that it counts until it was closed or replaced."""
 
-    def __init__(self, hub: Hub, role: str, dialed_name: str | None, loop: asyncio.AbstractEventLoop) -> None:
-        self.role = role
-        self.dialed_name = dialed_name
+    def __init__(self, hub: Hub, target: Target | None, loop: asyncio.AbstractEventLoop) -> None:
+        """`target`: whom this side dialed; None if the other side did."""
+        self.role = ACCEPTOR if target is None else DIALER
+        self.target = target
         self.peer: Hello | None = None
         self.live = False
         self.number = 0
         self.heard = 0.0
         self.wrote = True
         self.remote = "?"
+        self.remote_host = ""
         # True when it became live, False when it failed.
         self.settled: asyncio.Future[bool] = loop.create_future()
         self.gone: asyncio.Future[None] = loop.create_future()
@@ -56,7 +59,8 @@ class Link(asyncio.Protocol):
         """Begin the handshake."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass.
         address = transport.get_extra_info("peername")
-        self.remote = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "?"
+        if isinstance(address, tuple):
+            self.remote, self.remote_host = f"{address[0]}:{address[1]}", address[0]
         connected = transport.get_extra_info("socket")
         if connected is not None:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -241,6 +245,6 @@ class Link(asyncio.Protocol):
             self._transport.write(data)
 
 
-def link_factory(hub: Hub, loop: asyncio.AbstractEventLoop, dialed_name: str | None) -> Callable[[], Link]:
-    """What makes the link of a connection: to `dialed_name`, or, if that is None, one that was accepted."""
-    return lambda: Link(hub, ACCEPTOR if dialed_name is None else DIALER, dialed_name, loop)
+def link_factory(hub: Hub, loop: asyncio.AbstractEventLoop, target: Target | None) -> Callable[[], Link]:
+    """What makes the link of a connection: to a target, or, if that is None, one that was accepted."""
+    return lambda: Link(hub, target, loop)

@@ -1,11 +1,12 @@
 """The machine under a node: disk, threads and sockets. The simulation brings one of its own."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from raftreg.clock import Clock
 from raftreg.consensus.disk import Disk, RealDisk
+from raftreg.consensus.target import Target
 from raftreg.consensus.transport import Delegate, Transport
 from raftreg.consensus.writer import ThreadWriter, Writer
 
@@ -39,13 +40,17 @@ class Wires(Protocol):
         """When something came from a member."""
         ...
 
+    def aim(self, targets: Iterable[Target]) -> None:
+        """Dial these from now on, and nobody else."""
+        ...
+
     def reset(self, member_id: str) -> None:
         """Close the connection to a member; a new one is tried at once."""
         ...
 
 
-MakeWires = Callable[[Delegate, Clock, str, Address, Mapping[str, Address], bytes], Wires]
-"""(delegate, clock, own name, address to listen on, addresses by name, cluster key) -> transport, not started."""
+MakeWires = Callable[[Delegate, Clock, str, Address, bytes], Wires]
+"""(delegate, clock, own name, address to listen on, cluster key) -> transport, not started."""
 
 
 def _sockets(
@@ -53,10 +58,9 @@ def _sockets(
     clock: Clock,
     name: str,
     listen: Address,
-    addresses: Mapping[str, Address],
     key: bytes,
 ) -> Wires:
-    return Transport(delegate, clock, name=name, listen=listen, addresses=addresses, key=key)
+    return Transport(delegate, clock, name=name, listen=listen, key=key)
 
 
 @dataclass(frozen=True, slots=True)

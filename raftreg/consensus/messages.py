@@ -19,7 +19,8 @@ The sender and the receiver of each kind stand at the right; a stamp is a send t
     call          F  number, data                                                           member -> leader
     answer        f  number, error class or nil, bytes or [code, text]                      leader -> member
     genesis       W  genesis entry                                        member -> node without a cluster
-    join          J  nothing: from now on the sender acts as its member (`admission`)       member -> member
+    members       M  term, index, newest committed member set, {member: host:port}          anyone -> anyone
+    join          J  nothing: from now on the sender acts as its member (`admission`)       anyone -> anyone
 """
 
 APPEND, ACK, COMMIT = "E", "A", "C"
@@ -29,4 +30,4 @@ PING, PONG = "Q", "q"
 SNAPSHOT, CHUNK_ACK = "S", "s"
 READ_ASK, READ_INDEX = "I", "i"
 CALL, ANSWER = "F", "f"
-GENESIS, JOIN = "W", "J"
+GENESIS, MEMBERS, JOIN = "W", "M", "J"

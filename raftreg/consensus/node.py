@@ -6,20 +6,22 @@ stop:    hand leadership over -> flush the log -> close connections
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from raftreg.clock import Clock
 from raftreg.consensus import MemberChange, StateMachine, Status
 from raftreg.consensus import messages as m
+from raftreg.consensus.circle import Outside
 from raftreg.consensus.driver import Driver, Surroundings
-from raftreg.consensus.identity import DataDir, open_data_dir
+from raftreg.consensus.identity import DataDir, is_unused, open_data_dir
 from raftreg.consensus.machinery import Machinery, Wires, real_machinery
 from raftreg.consensus.members import Members
 from raftreg.consensus.peers import Peers
 from raftreg.consensus.settings import RaftSettings
 from raftreg.consensus.status import starting_status, status_of
-from raftreg.errors import Fatal, NoLeader, NotLeader
+from raftreg.consensus.target import Target
+from raftreg.errors import Fatal, NoLeader, NotLeader, StartRefused
 
 __all__ = ["RaftNode", "RaftSettings"]
 
@@ -27,6 +29,11 @@ _log = logging.getLogger(__name__)
 _READ_TIMEOUT_ELECTIONS = 2.0
 _NOT_JOINED = "this node has not joined its cluster yet"
 _STOPPING = "this node is stopping"
+NO_CLUSTER = (
+    "{path}: belongs to no cluster yet. To make one of several nodes, give each --peers NAME=HOST:PORT,...; to join "
+    "one, --join HOST:PORT of a member; to make one of this node alone, run once: raftreg init --node {name} "
+    "--data-dir {path}"
+)
 
 Handler = Callable[[str, bytes], Awaitable[bytes]]
 
@@ -57,6 +64,8 @@ class RaftNode:
         """Recover, listen, take part. Raises StartRefused for what an operator must mend."""
         settings = self.settings
         self._loop = asyncio.get_running_loop()
+        if self._waits_for_nobody() and is_unused(settings.data_dir, self._machinery.disk):
+            raise StartRefused(self._no_cluster())
         data_dir = self._data_dir = open_data_dir(
             settings.data_dir,
             settings.name,
@@ -67,22 +76,28 @@ class RaftNode:
         self._peers = Peers(
             settings,
             data_dir,
-            self._send,
-            self._reset,
+            Outside(self._send, self._reset, self._aim, self._work_later, self.clock.now),
             self._adopt,
             self._guarded,
             self.on_fatal,
-            self._loop.call_later,
         )
+        key = settings.cluster_key or b""
+        wires = self._machinery.wires(self._peers, self.clock, settings.name, settings.listen, key)
         if data_dir.identity.genesis is not None:
             self._begin(data_dir.identity.genesis)
-        key = settings.cluster_key or b""
-        self._wires = self._machinery.wires(
-            self._peers, self.clock, settings.name, settings.listen, settings.peers, key
-        )
+        elif self._waits_for_nobody():
+            raise StartRefused(self._no_cluster())
+        self._wires = wires
+        self._peers.take_aim()
         await self._wires.start()
         if self.driver is None:
             self._guarded(self._peers.try_genesis)
+
+    def _waits_for_nobody(self) -> bool:
+        return not self.settings.peers and not self.settings.join
+
+    def _no_cluster(self) -> str:
+        return NO_CLUSTER.format(path=self.settings.data_dir, name=self.settings.name)
 
     async def stop(self) -> None:
         """Hand over, flush, close. Safe to call twice, and after a start that failed."""
@@ -111,6 +126,9 @@ class RaftNode:
             guarded=self._guarded,
             on_fatal=self.on_fatal,
             on_change=self._changed,
+            on_members=self._members_changed,
+            on_outsider=self._tell,
+            addresses=self._addresses,
         )
         member_id = self._data_dir.identity.member_id
         self.driver = Driver(self.settings, member_id, genesis, self.machine, around)
@@ -149,6 +167,25 @@ class RaftNode:
     def _reset(self, member: str) -> None:
         if self._wires is not None:
             self._wires.reset(member)
+
+    def _aim(self, targets: Iterable[Target]) -> None:
+        if self._wires is not None:
+            self._wires.aim(targets)
+
+    def _work_later(self, seconds: float, work: Callable[[], object]) -> None:
+        self._loop.call_later(seconds, lambda: None if self._stopping else self._guarded(work))
+
+    def _members_changed(self) -> None:
+        if self._peers is not None and self._peers.circle is not None:
+            self._peers.circle.changed()
+
+    def _addresses(self) -> dict[str, str]:
+        circle = self._peers.circle if self._peers is not None else None
+        return {} if circle is None else circle.addresses()
+
+    def _tell(self, member: str) -> None:
+        if self._peers is not None and self._peers.circle is not None:
+            self._peers.circle.tell(member)
 
     def _has_room(self, member: str) -> bool:
         return self._wires is not None and self._wires.has_room(member)
@@ -214,10 +251,11 @@ class RaftNode:
 
     def status(self) -> Status:
         """See `Consensus.status`."""
-        if self.driver is None or self._wires is None:
+        circle = self._peers.circle if self._peers is not None else None
+        if circle is None or self._peers is None or self._wires is None:
             member_id = self._data_dir.identity.member_id if self._data_dir else self.settings.name
             return starting_status(self.settings, member_id)
-        return status_of(self.driver.engine, self._wires, self.settings, self.clock)
+        return status_of(circle, self._wires, self.settings, self._peers.book, self.clock)
 
     def _member(self) -> Driver:
         """The driver, for what only a leader does."""

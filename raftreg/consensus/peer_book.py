@@ -10,6 +10,7 @@ observation, which is as if the two nodes had not met.
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 from raftreg.consensus.disk import Disk, SyncFailed
@@ -58,6 +59,19 @@ class PeerBook:
         """A process that was judged well begins to act."""
         if self._seen.get(hello.member_id) != (hello.starts, hello.nonce):
             self._seen[hello.member_id] = (hello.starts, hello.nonce)
+            self._changed = True
+            self._write_soon()
+
+    def keep(self, members: Iterable[str]) -> None:
+        """Forget all others: they are in no member set that counts or may come to count, and not connected.
+
+        One of them that is added again begins as a learner that acknowledged nothing, in terms above those in which it
+        may have voted.
+        """
+        gone = set(self._seen) - set(members)
+        for member in gone:
+            del self._seen[member]
+        if gone:
             self._changed = True
             self._write_soon()
 

@@ -1,85 +1,84 @@
-"""Who this node talks to: the transport's delegate. Before there is a cluster it bootstraps, afterwards it
-feeds the driver."""
+"""Who this node talks to: the transport's delegate. Before there is a cluster it bootstraps or waits to be told of one,
+afterwards its circle goes by the members."""
 
 import logging
 from collections.abc import Callable
-from typing import Any
 
 from raftreg.consensus import messages as m
-from raftreg.consensus.admission import Admission
-from raftreg.consensus.boot import FORGETFUL, NOT_ADMITTED, Bootstrap, refusal, refusal_without_cluster
+from raftreg.consensus.addressbook import RAFT, AddressBook
+from raftreg.consensus.boot import FORGETFUL, NOT_ADMITTED, Bootstrap, refusal_without_cluster
+from raftreg.consensus.circle import LOG_END, Circle, Outside, Work
 from raftreg.consensus.disk import SyncFailed
 from raftreg.consensus.driver import Driver
 from raftreg.consensus.hello import Hello
 from raftreg.consensus.identity import DataDir
+from raftreg.consensus.members import name_of
 from raftreg.consensus.settings import RaftSettings
+from raftreg.consensus.target import Target
 from raftreg.errors import StartRefused
 
 _log = logging.getLogger(__name__)
-LOG_END = "log-end"  # what a hello says of the log, beside addresses
-OBJECTIONS_ELECTIONS = (
-    3.0  # how long voters that are missing may take to object, in greatest election timeouts
-)
-Work = Callable[[], object]
 
 
 class Peers:
-    """See `raftreg.consensus.transport.Delegate`. `driver` is set once the genesis is known."""
+    """See `raftreg.consensus.transport.Delegate`. `circle` is there once the genesis is known."""
 
     def __init__(
         self,
         settings: RaftSettings,
         data_dir: DataDir,
-        send: Callable[[str, list[Any]], bool],
-        reset: Callable[[str], None],
+        outside: Outside,
         adopt: Callable[[bytes, bool], None],
         guarded: Callable[[Work], None],
         on_fatal: Callable[[BaseException], None],
-        later: Callable[[float, Work], object],
     ) -> None:
-        """`adopt` is called with the genesis, and whether this node made it or was told it. `later(seconds, work)`."""
+        """`adopt` is called with the genesis, and whether this node made it or was told it."""
         self.settings, self.data_dir = settings, data_dir
-        self.driver: Driver | None = None
-        self._send, self._reset, self._adopt = send, reset, adopt
-        self._guarded, self._on_fatal, self._later = guarded, on_fatal, later
+        self.circle: Circle | None = None
+        self.book = AddressBook(settings.peers)
+        self._outside, self._adopt = outside, adopt
+        self._guarded, self._on_fatal = guarded, on_fatal
         self._bootstrap = Bootstrap(settings.name, data_dir.identity.member_id, settings.peers)
         self._refused_by: set[str] = set()
-        self._processes: dict[str, str] = {}  # member -> nonce of its process that acted last
-        self.admission: Admission | None = None
+        data_dir.advertise[RAFT] = settings.reached_at
+        self.book.heard(data_dir.hello())
 
     def begun(self, driver: Driver) -> None:
-        """There is a cluster, and this node is a member of it."""
-        self.driver = driver
-        objections_s = OBJECTIONS_ELECTIONS * self.settings.election_timeout_max_s
-        self.admission = Admission(
-            self.data_dir.identity.member_id,
-            lambda: driver.engine.members,
-            self._send,
-            self.data_dir.count_start,
-            driver.peer_up,
-            lambda work: self._later(objections_s, lambda: self._guarded(work)),
-        )
-        self.admission.look()
+        """There is a cluster, of which this node is a member or wants to become one."""
+        self.circle = Circle(self.settings, self.data_dir, driver, self.book, self._outside)
+        self.circle.changed()
 
     def act_together(self, member_id: str) -> bool:
-        """Whether this process and that of a connected member both act as members: then messages may pass."""
-        return self.driver is not None and member_id in self.driver.engine.guard.up
+        """Whether this process and that of a connected peer both act: then messages may pass."""
+        return self.circle is not None and member_id in self.circle.driver.engine.guard.up
 
     # -- first start -----------------------------------------------------------------------------------------------
+    def take_aim(self) -> None:
+        """Dial those that are known; without a cluster, all that the operator named."""
+        if self.circle is not None:
+            self.circle.take_aim()
+            return
+        targets = [Target(name, address) for name, address in self.settings.peers.items()]
+        self._outside.aim([*targets, *(Target("", address) for address in self.settings.join)])
+
     def try_genesis(self) -> None:
         """Make the cluster if it is this node's turn and everybody is here."""
-        genesis = self._bootstrap.genesis() if self.driver is None else None
+        if self.circle is not None:
+            return
+        genesis = self._bootstrap.genesis()
         if genesis is not None:
             _log.info("all peers are here: making the cluster")
             self._adopt(genesis, True)
-        elif self.driver is None:
+        elif self._bootstrap.named:
             _log.info("first start, waiting for %s", ", ".join(self._bootstrap.missing) or "the genesis")
+        else:
+            _log.info("first start, waiting for a member of the cluster that is to be joined")
 
     # -- delegate of the transport ---------------------------------------------------------------------------------
     def own_hello(self) -> Hello:
         """What this node says of itself, anew for each connection."""
-        if self.driver is not None:
-            self.data_dir.advertise[LOG_END] = str(self.driver.engine.journal.last)
+        if self.circle is not None:
+            self.data_dir.advertise[LOG_END] = str(self.circle.driver.engine.journal.last)
         return self.data_dir.hello()
 
     def judge(self, hello: Hello) -> str | None:
@@ -89,43 +88,20 @@ class Peers:
         return verdict[-1]
 
     def _judge(self, hello: Hello) -> str | None:
-        name = self.settings.name
-        if self.driver is None:
-            return refusal_without_cluster(name, self.settings.peers, hello)
-        why = refusal(self.driver.engine.members, name, hello)
-        if why is None:
-            stale = self._shortened(self.driver, hello) or self.data_dir.judge_starts(hello)
-            why = None if stale is None else FORGETFUL + stale
-        return why
-
-    def _shortened(self, driver: Driver, hello: Hello) -> str | None:
-        """A refusal if a new process of a member lost committed entries that the one before it acked to this leader.
-
-        A copy that was made while the former process ran shows the next count of starts, so this alone gives it away.
-        """
-        engine, end = driver.engine, hello.advertise.get(LOG_END, "")
-        if not engine.leading or not end.isdecimal() or self._processes.get(hello.member_id) == hello.nonce:
-            return None
-        promised = min(engine.guard.acked_index(hello.member_id), engine.raftCommitIndex)
-        if int(end) >= promised:
-            return None
-        return (
-            f"the log of {hello.member_id} ends at entry {end}, but it had acknowledged entry {promised}: its data "
-            "directory is an old copy, or its disk lost what it had synced. Bring back the newest data directory"
-        )
+        if self.circle is None:
+            return refusal_without_cluster(self.settings.name, self.settings.peers, hello)
+        return self.circle.judge(hello)
 
     def connected(self, hello: Hello) -> None:
         """A peer was let in, and let us in."""
         self._guarded(lambda: self._connected(hello))
 
     def _connected(self, hello: Hello) -> None:
-        if self.admission is None:
+        if self.circle is None:
             self._bootstrap.met(hello)
             self.try_genesis()
-        elif hello.cluster_id is None:
-            self._send(hello.member_id, [m.GENESIS, self.data_dir.identity.genesis])
         else:
-            self.admission.met(hello)
+            self.circle.met(hello)
 
     def disconnected(self, member_id: str, refused_by_kernel: bool) -> None:
         """A connection to a peer ended."""
@@ -133,40 +109,28 @@ class Peers:
 
     def _disconnected(self, member_id: str) -> None:
         self._bootstrap.lost(member_id)
-        if self.admission is not None:
-            self.admission.lost(member_id)
-        if self.driver is not None and self.act_together(member_id):
-            self.driver.peer_down(member_id)
+        if self.circle is not None:
+            self.circle.lost(member_id)
 
-    def received(self, member_id: str, message: list[Any]) -> None:
+    def received(self, member_id: str, message: list[object]) -> None:
         """A message of a peer whose hello was accepted."""
         self._guarded(lambda: self._received(member_id, message))
 
-    def _received(self, member_id: str, message: list[Any]) -> None:
-        if message[0] == m.GENESIS:
-            if self.driver is None:
-                self._adopt(message[1], False)
-            else:
-                self._reset(member_id)  # It met us before we had the genesis: both hellos are needed anew.
-        elif self.driver is not None and self.act_together(member_id):
-            self.driver.receive(member_id, message)
-        elif message[0] == m.JOIN and self.admission is not None:
-            self._joins(self.admission, member_id)
-
-    def _joins(self, admission: Admission, member_id: str) -> None:
-        """A member begins to act. What it is may have changed since it was let in, so it is judged again."""
-        hello = admission.hello_of(member_id)
-        if hello is None or self._judge(hello) is not None:
-            self._reset(member_id)  # It is told why when it says hello again.
-            return
-        self.data_dir.peer_book.note(hello)
-        self._processes[member_id] = hello.nonce
-        admission.joins(member_id)
+    def _received(self, member_id: str, message: list[object]) -> None:
+        if message[0] != m.GENESIS:
+            if self.circle is not None:
+                self.circle.received(member_id, message)
+        elif self.circle is None and isinstance(message[1], bytes):
+            self._adopt(message[1], False)
+        else:
+            self._outside.reset(
+                member_id
+            )  # It met us before we had the genesis: both hellos are needed anew.
 
     def turn_done(self) -> None:
         """All messages of one read were delivered."""
-        if self.driver is not None and not self.driver.engine.at_rest:
-            self.driver.want_tick()
+        if self.circle is not None and not self.circle.driver.engine.at_rest:
+            self.circle.driver.want_tick()
 
     def told_refused(self, name: str, text: str) -> None:
         """A peer refused this node. When nobody wants it, the process ends with what was said.
@@ -179,14 +143,18 @@ class Peers:
             said = f"{name} refused this node: {text[len(FORGETFUL) :]}"
             self._condemn(said)
             self._on_fatal(StartRefused(said))
-            return
-        let_in = self.admission is not None and self.admission.was_let_in
-        if let_in or not text.startswith(NOT_ADMITTED):
-            return
-        self._refused_by.add(name)
-        others = len(self.settings.peers) - 1
-        if self.driver is None or 2 * len(self._refused_by) > others:
+        elif text.startswith(NOT_ADMITTED) and self._is_final(name):
             self._on_fatal(StartRefused(f"{name} refused this node: {text[len(NOT_ADMITTED) :]}"))
+
+    def _is_final(self, name: str) -> bool:
+        """Whether a refusal by this peer, which waiting does not mend, leaves nobody who might let this node in."""
+        if self.circle is None:
+            return self._bootstrap.named  # Else somebody may yet have a cluster to join.
+        if self.circle.admission.was_let_in:
+            return False
+        self._refused_by.add(name)
+        others = {name_of(voter) for voter in self.circle.newest.members.voters} - {self.settings.name}
+        return 2 * len(self._refused_by & others) > len(others)
 
     def _condemn(self, said: str) -> None:
         try:

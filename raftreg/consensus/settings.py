@@ -1,17 +1,23 @@
 """What a node needs to know to take part in its cluster."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from raftreg.addresses import Address
 from raftreg.consensus.engine import Timing
 
 LEASE_PER_ELECTION = 0.2
+_EVERYWHERE = ("0.0.0.0", "::", "")
 
 
 @dataclass(frozen=True, slots=True)
 class RaftSettings:
-    """`peers`: each name, this node's own included -> (host, port) by which this node reaches it. Times in s."""
+    """`peers`: each name, this node's own included -> (host, port) by which this node reaches it. Times in s.
+
+    Together they make the cluster at the first start. A node without peers joins one through the addresses in `join`.
+    `advertise`: where the others reach this node, host:port; "" for its own entry in `peers`, else where it listens.
+    """
 
     name: str
     data_dir: Path
@@ -22,6 +28,14 @@ class RaftSettings:
     election_timeout_max_s: float = 0.30
     heartbeat_s: float = 0.06
     snapshot_entries: int = 20_000
+    join: Sequence[tuple[str, int]] = ()
+    advertise: str = ""
+
+    @property
+    def reached_at(self) -> str:
+        """What this node tells others of its address: host:port, or :port if it does not know its host."""
+        host, port = self.peers.get(self.name, self.listen)
+        return self.advertise or (f":{port}" if host in _EVERYWHERE else str(Address(host, port)))
 
     @property
     def timing(self) -> Timing:

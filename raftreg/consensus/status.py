@@ -2,30 +2,24 @@
 
 from typing import TYPE_CHECKING
 
+from raftreg.addresses import Address
 from raftreg.clock import Clock
 from raftreg.consensus import PeerStatus, Role, Status
+from raftreg.consensus.addressbook import AddressBook
 from raftreg.consensus.members import name_of
 
 if TYPE_CHECKING:
-    from raftreg.consensus.engine import Engine
+    from raftreg.consensus.circle import Circle
     from raftreg.consensus.machinery import Wires
     from raftreg.consensus.settings import RaftSettings
 
 _ROLES: tuple[Role, ...] = ("follower", "candidate", "leader")  # pysyncobj's numbers 0, 1, 2
 
 
-def address_text(address: tuple[str, int] | None) -> str:
-    """host:port, with brackets around an IPv6 host; "" if unknown."""
-    if address is None:
-        return ""
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def starting_status(settings: "RaftSettings", member_id: str) -> Status:
     """The view of a node that has no cluster yet."""
     peers = tuple(
-        PeerStatus("", name, address_text(address), True, False, None)
+        PeerStatus("", name, str(Address(*address)), True, False, None)
         for name, address in sorted(settings.peers.items())
     )
     return Status(
@@ -47,21 +41,22 @@ def starting_status(settings: "RaftSettings", member_id: str) -> Status:
     )
 
 
-def status_of(engine: "Engine", wires: "Wires", settings: "RaftSettings", clock: Clock) -> Status:
-    """The view of a running member."""
-    now = clock.now()
+def status_of(
+    circle: "Circle", wires: "Wires", settings: "RaftSettings", book: AddressBook, clock: Clock
+) -> Status:
+    """The view of a node that has a cluster. One that is no member shows the members that it was told of."""
+    engine, now = circle.driver.engine, clock.now()
     contact_s = 0.0 if engine.leading else now - engine.election.leader_contact
     # One that was silent for longer than it takes to elect another may still lead, but nobody knows.
     leader = engine.leader if contact_s <= 2 * settings.election_timeout_max_s else None
-    leader_name = None if leader is None else name_of(leader)
     return Status(
         id=engine.member_id,
         name=settings.name,
         role="leader" if engine.leading else _ROLES[engine.role_number],
         term=engine.raftCurrentTerm,
         leader_id=leader,
-        leader_name=leader_name,
-        leader_address=None if leader_name is None else address_text(settings.peers.get(leader_name)),
+        leader_name=None if leader is None else name_of(leader),
+        leader_address=None if leader is None else book.text(leader),
         commit_index=engine.raftCommitIndex,
         applied_index=engine.raftLastApplied,
         last_index=engine.journal.last,
@@ -69,30 +64,32 @@ def status_of(engine: "Engine", wires: "Wires", settings: "RaftSettings", clock:
         snapshot_index=engine.serializer.durable_index,
         cluster_id=engine.members.cluster_id,
         leader_contact_s=contact_s,
-        peers=_peers(engine, wires, settings, now),
+        peers=_peers(circle, wires, book, now),
         members_index=engine.journal.placed.index,
         members_committed=engine.journal.placed.index <= engine.raftCommitIndex,
-        removed=engine.removed,
+        removed=circle.removed,
+        strangers=circle.strangers(),
     )
 
 
-def _peers(engine: "Engine", wires: "Wires", settings: "RaftSettings", now: float) -> tuple[PeerStatus, ...]:
-    found = []
-    for member in sorted(engine.members.all):
-        name = name_of(member)
+def _peers(circle: "Circle", wires: "Wires", book: AddressBook, now: float) -> tuple[PeerStatus, ...]:
+    engine, found = circle.driver.engine, []
+    newest = circle.newest.members
+    members = engine.members if engine.member_id in newest.all & engine.members.all else newest
+    for member in sorted(members.all):
         me = member == engine.member_id
         heard = now if me else wires.last_heard(member)
         found.append(
             PeerStatus(
                 id=member,
-                name=name,
-                address=address_text(settings.peers.get(name)),
-                voter=member in engine.members.voters,
+                name=name_of(member),
+                address=book.text(member),
+                voter=member in members.voters,
                 connected=me or member in engine.guard.up,
                 last_contact_s=None if heard is None else max(0.0, now - heard),
                 match_index=engine.match_index(member),
                 caught_up=(me or engine.catch_up.done(member)) if engine.leading else None,
-                standby=member in engine.members.standbys,
+                standby=member in members.standbys,
             )
         )
     return tuple(found)

@@ -10,19 +10,21 @@ What is guaranteed
 What is not
     * Delivery: `send` says only whether there was a connection with room. Encryption: see `hello`.
 
-Names are identities; an address is what this node was told for a name, resolved anew for each connection.
+Whom to dial, and where, is told by `aim`; an address is resolved anew for each connection.
 """
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
+from raftreg.addresses import Address
 from raftreg.clock import Clock
 from raftreg.consensus.dialer import Dialer
 from raftreg.consensus.exchange import KEEPALIVE_S, Delegate, Exchange
 from raftreg.consensus.hello import Hello
-from raftreg.consensus.link import link_factory
+from raftreg.consensus.link import Link, link_factory
+from raftreg.consensus.target import Target
 from raftreg.errors import StartRefused
 
 __all__ = ["Delegate", "Hello", "Transport"]
@@ -40,18 +42,17 @@ class Transport:
         *,
         name: str,
         listen: tuple[str, int],
-        addresses: Mapping[str, tuple[str, int]],
         key: bytes,
     ) -> None:
-        """`addresses`: by which this node reaches each name (its own is ignored). `key`: b"" for none."""
+        """`key`: b"" for none. Nobody is dialed until `aim` says whom."""
         self._clock = clock
         self._name = name
         self._listen = listen
-        self._addresses = dict(addresses)
-        self._exchange = Exchange(delegate, clock, name, self._addresses, key, self.redial)
+        self._targets: list[Target] = []
+        self._exchange = Exchange(delegate, clock, name, key, self.redial)
         self._server: asyncio.Server | None = None
-        self._dialers: dict[str, Dialer] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._dialers: dict[str, tuple[Dialer, asyncio.Task[None]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Listen, and begin to dial. Raises StartRefused when the address cannot be had."""
@@ -66,12 +67,8 @@ class Transport:
                 f"cannot listen on {host}:{port} for other nodes: {text}. "
                 f"Find who uses it (`ss -ltnp sport = :{port}`), or choose another --raft address."
             ) from error
-        for name, address in self._addresses.items():
-            if name != self._name:
-                factory = link_factory(self._exchange, loop, name)
-                self._dialers[name] = Dialer(self, name, address, factory, lesser=self._name < name)
-        self._tasks = [loop.create_task(dialer.run()) for dialer in self._dialers.values()]
-        self._tasks.append(loop.create_task(self._sweep()))
+        self._begin(self._sweep())
+        self.aim(self._targets)
 
     async def stop(self) -> None:
         """Send what is queued and close everything. The delegate is not called any more."""
@@ -79,6 +76,7 @@ class Transport:
         exchange.stopping = True
         for task in self._tasks:
             task.cancel()
+        self._dialers.clear()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._server is not None:
             self._server.close()
@@ -110,10 +108,6 @@ class Transport:
         """When something last came from that member, on the clock; None if it never was connected."""
         return self._exchange.last_heard(member_id)
 
-    def address_of(self, name: str) -> tuple[str, int] | None:
-        """The address by which this node reaches a name."""
-        return self._addresses.get(name)
-
     def bound_port(self) -> int:
         """The port that is listened on (of use when the system chose it)."""
         assert self._server is not None
@@ -126,26 +120,58 @@ class Transport:
         if link is not None:
             self._exchange.retire(link, by_peer=False)
 
+    def aim(self, targets: Iterable[Target]) -> None:
+        """Dial these from now on, and nobody else. Connections that there are stay."""
+        self._targets = [target for target in targets if target.name != self._name]
+        if self._server is None or self._exchange.stopping:
+            return
+        wanted = {target.key: target for target in self._targets}
+        for key in set(self._dialers) - set(wanted):
+            self._dialers.pop(key)[1].cancel()
+        for key, target in wanted.items():
+            known = self._dialers.get(key)
+            if known is None:
+                dialer = Dialer(self, target, self._factory, lesser=self._name < target.name)
+                self._dialers[key] = dialer, self._begin(dialer.run())
+            elif known[0].target != target:
+                known[0].target = target
+                known[0].changed()
+
+    def _factory(self, target: Target) -> Callable[[], Link]:
+        return link_factory(self._exchange, asyncio.get_running_loop(), target)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
     def redial(self, name: str) -> None:
         """Try now to reach a name that is not connected, without waiting for its next turn."""
-        if name in self._dialers:
-            self._dialers[name].changed()
+        for dialer, _ in self._dialers.values():
+            if dialer.target.name in (name, ""):
+                dialer.changed()
 
     # For dialers (dialer.Switchboard).
 
-    def is_up(self, name: str) -> bool:
-        """Whether a live link leads to that name."""
-        live = self._exchange.live.values()
-        return any(link.peer is not None and link.peer.name == name for link in live)
+    def is_up(self, target: Target) -> bool:
+        """Whether a live link leads to that target."""
+        live = self._exchange.live
+        if target.member_id is not None:
+            return target.member_id in live
+        if target.name:
+            return any(link.peer is not None and link.peer.name == target.name for link in live.values())
+        return any(link.target == target for link in live.values())
 
     def jitter(self) -> float:
         """Between 0.8 and 1.2."""
         return self._clock.uniform(0.8, 1.2)
 
-    def dial_failed(self, name: str, text: str) -> None:
+    def dial_failed(self, target: Target, text: str) -> None:
         """Log it once."""
-        host, port = self._addresses[name]
-        self._exchange.notices.say(name, f"cannot reach {name} at {host}:{port}: {text}; trying on")
+        address = str(Address(*target.address))
+        where = f"{target.name} at {address}" if target.name else address
+        self._exchange.notices.say(target.name or address, f"cannot reach {where}: {text}; trying on")
 
     async def _sweep(self) -> None:
         while True:

@@ -14,6 +14,7 @@ from raftreg.registry.membership import Membership
 from raftreg.registry.messages import MESSAGES, LeaderCall, Messenger
 from raftreg.registry.reads import Reader
 from raftreg.registry.replica import Replica
+from raftreg.registry.standing import standing_outside
 from raftreg.registry.writes import FORWARDED_WRITES, Writer
 from raftreg.state import Found, Query, Topic
 from raftreg.state.transactions import writes
@@ -113,6 +114,9 @@ class Registry:
 
     async def check_ready(self) -> None:
         """Return if this node has a leader and has applied all that the leader had committed; NoLeader says why not."""
+        outside = standing_outside(self.consensus.status())
+        if outside is not None:
+            raise NoLeader(outside)
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):
                 index = await self.consensus.read_index()

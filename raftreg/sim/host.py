@@ -43,7 +43,6 @@ class Host:
         self.stopping = False
         self.troubled_at = 0.0  # when it last started or ended
         self._last_journal: Journal | None = None
-        self.refused: str | None = None  # the others do not want it: it stays down
 
     def _new_disk(self) -> SimDisk:
         chance = self.cluster.chance.stream("disk", self.name, self._wipes)
@@ -64,6 +63,8 @@ class Host:
         """Since when nothing is wrong with it; later than now if something is."""
         if not self.life.alive or self.stopping or self.disk.full or self.disk.failing:
             return float("inf")
+        if self.cluster.wiped == self.name:
+            return float("inf")  # It is a stranger, which takes no part.
         return max(self.troubled_at, self.life.paused_until, self.pace.ends_at)
 
     def make_room(self) -> None:
@@ -81,7 +82,7 @@ class Host:
 
     def start(self) -> None:
         """Begin a life, unless there is one."""
-        if self.life.alive or self.refused is not None:
+        if self.life.alive:
             return
         cluster, loop = self.cluster, self.cluster.loop
         self.life = Life(self.name, self.life.number + 1)
@@ -158,9 +159,7 @@ class Host:
         if not life.alive:
             return
         self.cluster.log(self.name, f"ends itself: {error}")
-        if isinstance(error, StartRefused) and self.cluster.wiped == self.name:
-            self.refused = str(error)
-        elif not (isinstance(error, SyncFailed) or self.disk.failing or self.disk.full):
+        if not (isinstance(error, SyncFailed) or self.disk.failing or self.disk.full):
             self.cluster.loop.fail(error)
             return
         broken = isinstance(error, SyncFailed) or self.disk.failing

@@ -1,10 +1,11 @@
 """A simulated host's end of its connections: what `raftreg.consensus.transport.Transport` is on real ones."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from raftreg.clock import Clock
 from raftreg.consensus.hello import Hello
+from raftreg.consensus.target import Target
 from raftreg.consensus.transport import Delegate
 from raftreg.sim.loop import Life
 from raftreg.sim.network import Network, Path
@@ -172,6 +173,9 @@ class SimWires:
         end = self.live.get(member_id)
         heard = self.heard.get(member_id) if end is None else end.heard_at
         return None if heard is None else self.clock.now() - (self.network.loop.now - heard)
+
+    def aim(self, targets: Iterable[Target]) -> None:
+        """See Wires. Here every host dials every other."""
 
     def reset(self, member_id: str) -> None:
         """See Wires."""

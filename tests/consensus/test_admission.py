@@ -11,17 +11,18 @@ from raftreg.consensus.members import Members
 class Process:
     """n1.a among the given voters. `done` is what it did, in order; `timers` what it wants to be called for."""
 
-    def __init__(self, *voters: str) -> None:
+    def __init__(self, *voters: str, is_new: bool = True) -> None:
         self.done: list[str] = []
         self.timers: list[Callable[[], None]] = []
-        members = Members("c", frozenset(voters))
+        self.members = Members("c", frozenset(voters))
         self.admission = Admission(
             "n1.a",
-            lambda: members,
+            lambda: self.members,
             send=self._send,
             count_start=lambda: self.done.append("counted"),
             up=lambda member: self.done.append(f"up {member}"),
             later=self.timers.append,
+            is_new=is_new,
         )
 
     def _send(self, member: str, message: list[object]) -> bool:
@@ -29,9 +30,11 @@ class Process:
         self.done.append(f"join {member}")
         return True
 
-    def meets(self, member: str) -> None:
+    def meets(self, member: str, *, spoken: bool = True) -> None:
         name, _, incarnation = member.partition(".")
         self.admission.met(Hello(1, "c", name, incarnation, "nonce", 1, {}))
+        if spoken:
+            self.admission.spoke(member)
 
 
 THREE = ("n1.a", "n2.b", "n3.c")
@@ -87,4 +90,44 @@ def test_a_single_voter_needs_nobody() -> None:
     """It acts when it is asked to look."""
     process = Process("n1.a")
     process.admission.look()
+    assert ["counted"] == process.done
+
+
+def test_a_peer_counts_once_it_told_the_members_that_it_knows() -> None:
+    """What it says may be that others are to be asked: an old copy is judged by the members of today."""
+    process = Process("n1.a", "n2.b")
+    process.meets("n2.b", spoken=False)
+    assert [] == process.done
+    process.members = Members("c", frozenset({"n1.a", "n2.b", "n4.d", "n5.e"}))
+    process.admission.spoke("n2.b")
+    assert [] == process.done + process.timers
+    process.meets("n4.d")
+    process.timers.pop()()
+    assert ["counted", "join n2.b", "join n4.d"] == process.done
+
+
+def test_a_node_whose_log_names_only_members_that_are_gone_acts() -> None:
+    """It is let in by those of the set that it was told."""
+    process = Process(*THREE)
+    process.members = Members("c", frozenset({"n4.d", "n5.e"}), frozenset({"n1.a"}))
+    process.meets("n4.d")
+    process.meets("n5.e")
+    assert ["counted", "join n4.d", "join n5.e"] == process.done
+
+
+def test_a_stranger_has_no_voice_of_its_own() -> None:
+    """One of two voters is not enough for it."""
+    process = Process("n2.b", "n3.c")
+    process.meets("n2.b")
+    assert [] == process.done + process.timers
+    process.meets("n3.c")
+    assert ["counted", "join n2.b", "join n3.c"] == process.done
+
+
+def test_a_single_voter_that_comes_back_lets_others_speak_first() -> None:
+    """Its directory may be a copy of the days when it was alone."""
+    process = Process("n1.a", is_new=False)
+    process.admission.look()
+    assert [] == process.done
+    process.timers.pop()()
     assert ["counted"] == process.done

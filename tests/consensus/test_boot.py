@@ -4,7 +4,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from raftreg.consensus.boot import NOT_ADMITTED, Bootstrap, refusal, refusal_without_cluster
+from raftreg.consensus.boot import (
+    NOT_ADMITTED,
+    STRANGERS_MAX,
+    Bootstrap,
+    refusal,
+    refusal_of_stranger,
+    refusal_without_cluster,
+    what_to_run,
+)
 from raftreg.consensus.members import CONFIG, Members
 
 NAMES = ("n1", "n2", "n3")
@@ -69,26 +77,54 @@ def test_the_cluster_id_follows_from_the_incarnations() -> None:
 MEMBERS = Members("c1", frozenset({"n1.x", "n2.y", "n3.z"}))
 
 
+def test_nodes_of_two_clusters_do_not_talk() -> None:
+    """Both clusters are named. Whoever has none may become a member of this one."""
+    assert refusal("c1", "n1", Hello("n2", "n2.y", "c1")) is None
+    assert refusal("c1", "n1", Hello("n9", "n9.w")) is None
+    told = refusal("c1", "n1", Hello("n2", "n2.y", "c2")) or ""
+    assert told.startswith(NOT_ADMITTED)
+    assert "has the data of cluster c2, but n1 is in cluster c1" in told
+
+
 @pytest.mark.parametrize(
-    ("hello", "why"),
+    ("hello", "connected", "why"),
     [
-        (Hello("n2", "n2.y", "c1"), None),
-        (Hello("n2", "n2.y"), None),
-        (Hello("n2", "n2.y", "c2"), "has the data of cluster c2, but n1 is in cluster c1"),
-        (Hello("n2", "n2.w"), "the data directory of n2 is not the one that the cluster knows"),
-        (Hello("n2", "n2.w", "c1"), "the data directory of n2 is not the one that the cluster knows"),
-        (Hello("n9", "n9.w"), "n9 is not a member of cluster c1 (members: n1, n2, n3)"),
+        (Hello("n4", "n4.w"), ["n2.y"], None),
+        (Hello("n2", "n2.w"), ["n3.z"], None),
+        (Hello("n2", "n2.w"), ["n2.w", "n3.z"], None),
+        (Hello("n2", "n2.w"), ["n2.y"], "n2.y is connected and alive, and n2.w has its name"),
+        (Hello("N2", "N2.w"), ["n2.y"], "n2.y is connected and alive"),
+        (Hello("n4", "n4.w"), ["n4.v"], "n4.v is connected and alive"),
+        (Hello("n4", "n4.w"), [f"m{number}.w" for number in range(STRANGERS_MAX)], "16 nodes wait"),
+        (Hello("n4", "n4.w"), ["n2.y", *(f"m{number}.w" for number in range(STRANGERS_MAX - 1))], None),
     ],
 )
-def test_who_is_let_in(hello: Hello, why: str | None) -> None:
-    """A member is known by its incarnation, not by its name."""
-    told = refusal(MEMBERS, "n1", hello)
+def test_which_strangers_are_let_in(hello: Hello, connected: list[str], why: str | None) -> None:
+    """Anybody whose name is free now, up to a number; who is not goes on trying."""
+    told = refusal_of_stranger(hello, connected, MEMBERS.all)
     if why is None:
         assert told is None
     else:
         assert told is not None
-        assert told.startswith(NOT_ADMITTED)
         assert why in told
+        assert not told.startswith(NOT_ADMITTED)
+
+
+def test_what_to_run_for_a_stranger() -> None:
+    """Whoever has the name of a member takes its place."""
+    assert "raftreg operator raft replace n2" == what_to_run("n2", "n2.w", MEMBERS.all)
+    assert "raftreg operator raft add n4" == what_to_run("n4", "n4.w", MEMBERS.all)
+    assert "raftreg operator raft add n2" == what_to_run("n2", "n2.y", MEMBERS.all)
+
+
+def test_a_node_that_waits_to_join_makes_no_cluster() -> None:
+    """It has no peers, so it takes any member's word, but not that of one that waits as well."""
+    boot = Bootstrap("n4", "n4.w", ())
+    assert boot.genesis() is None
+    assert refusal_without_cluster("n4", (), Hello("n1", "n1.x", "c1")) is None
+    told = refusal_without_cluster("n4", (), Hello("n5", "n5.v")) or ""
+    assert "neither n4 nor n5 has a cluster yet" in told
+    assert not told.startswith(NOT_ADMITTED)
 
 
 def test_a_node_without_a_cluster_talks_to_its_peers_only() -> None:

@@ -9,6 +9,7 @@ import pysyncobj.tcp_connection
 import pysyncobj.transport
 import pytest
 
+from raftreg.addresses import Address
 from raftreg.consensus.exchange import SEND_LIMIT_BYTES
 from raftreg.consensus.frames import MESSAGE_LIMIT_BYTES
 from raftreg.consensus.members import Members
@@ -166,21 +167,28 @@ def test_a_member_that_was_away_is_caught_up_by_snapshot(tmp_path: Path) -> None
     with_trio(tmp_path, scenario, snapshot_entries=20)
 
 
-def test_a_wiped_member_is_refused_and_the_rest_goes_on(tmp_path: Path) -> None:
-    """An empty directory under a known name is another member: it is told what to do, and the cluster commits."""
+def test_a_wiped_member_is_a_stranger_and_the_rest_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An empty directory under a known name is somebody new: both sides say what to run, and the cluster commits."""
 
     async def scenario(trio: Trio) -> None:
         await trio.start()
         wiped = (await trio.follower()).settings.name
         await trio.stop(wiped)
         await trio.start(wiped, directory="empty")
-        await trio.until(lambda: wiped in trio.ended)
-        assert isinstance(trio.ended[wiped], StartRefused)
-        assert f"the data directory of {wiped} is not the one that the cluster knows" in str(
-            trio.ended[wiped]
-        )
-        await trio.stop(wiped)
-        await (await trio.leader()).propose(b"still here")
+        node, leader = trio.nodes.pop(wiped), await trio.leader()
+        await trio.until(lambda: [wiped] == [each.name for each in leader.status().strangers])
+        await trio.until(lambda: f"To make it one: raftreg operator raft replace {wiped}" in caplog.text)
+        stranger = leader.status().strangers[0]
+        assert (node.status().id, str(Address(*trio.addresses[wiped]))) == (stranger.id, stranger.address)
+        assert stranger.id not in {peer.id for peer in node.status().peers}
+        assert (None, False) == (node.status().leader_id, node.status().removed)
+        await leader.propose(b"still here")
+        with pytest.raises(NotLeader):
+            await node.propose(b"x")
+        assert {} == trio.ended
+        await node.stop()
 
     with_trio(tmp_path, scenario)
 

@@ -2,14 +2,18 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from raftreg.clock import SystemClock
+from raftreg.consensus import circle as consensus_circle
 from raftreg.consensus.admission import Admission
 from raftreg.consensus.boot import FORGETFUL, NOT_ADMITTED
+from raftreg.consensus.circle import Outside
 from raftreg.consensus.hello import Hello
 from raftreg.consensus.identity import open_data_dir
+from raftreg.consensus.journal import Placed
 from raftreg.consensus.members import Members
 from raftreg.consensus.peers import Peers
 from raftreg.consensus.settings import RaftSettings
@@ -19,39 +23,53 @@ def _run(work: Callable[[], object]) -> None:
     work()
 
 
-class Refused:
-    """The peers of n1 in a cluster of three, which have met nobody yet; notes what would end the process."""
+class Circle:
+    """n1 in a cluster of three, which has met n3 alone, if anybody."""
 
-    def __init__(self, folder: Path) -> None:
-        peers = {"n1": ("127.0.0.1", 1), "n2": ("127.0.0.1", 2), "n3": ("127.0.0.1", 3)}
-        settings = RaftSettings("n1", folder, peers["n1"], peers, None)
+    def __init__(self, *, met: bool) -> None:
+        self.newest = Placed(1, 1, Members("c", frozenset({"n1.a", "n2.b", "n3.c"})))
+        self.admission = Admission(
+            "n1.a",
+            lambda: self.newest.members,
+            send=lambda member, message: True,
+            count_start=lambda: None,
+            up=lambda member: None,
+            later=lambda work: None,
+            is_new=True,
+        )
+        if met:
+            self.admission.met(Hello(1, "c", "n3", "c", "nonce", 1, {}))
+
+
+class Refused:
+    """The peers of n1; notes what would end the process."""
+
+    def __init__(self, folder: Path, circle: Circle | None, *, peers: bool = True) -> None:
+        addresses = {f"n{number}": ("127.0.0.1", number) for number in (1, 2, 3)} if peers else {}
+        settings = RaftSettings("n1", folder, ("127.0.0.1", 1), addresses, None)
         data_dir = open_data_dir(folder, "n1", SystemClock())
         self.ends: list[str] = []
         self.peers = Peers(
             settings,
             data_dir,
-            send=lambda member, message: True,
-            reset=lambda member: None,
+            Outside(
+                send=lambda member, message: True,
+                reset=lambda member: None,
+                aim=lambda targets: None,
+                later=lambda seconds, work: None,
+                now=lambda: 0.0,
+            ),
             adopt=lambda genesis, made_here: None,
             guarded=_run,
             on_fatal=lambda error: self.ends.append(str(error)),
-            later=lambda seconds, work: None,
         )
-        self.peers.admission = Admission(
-            "n1.a",
-            lambda: Members("c", frozenset({"n1.a", "n3.c"})),
-            send=lambda member, message: True,
-            count_start=lambda: None,
-            up=lambda member: None,
-            later=lambda work: None,
-        )
-        self.peers.admission.met(Hello(1, "c", "n3", "c", "nonce", 1, {}))
+        self.peers.circle = cast(consensus_circle.Circle | None, circle)
 
 
 @pytest.fixture
 def refused(tmp_path: Path) -> Refused:
     """n1, already let in by one of its peers."""
-    return Refused(tmp_path / "n1")
+    return Refused(tmp_path / "n1", Circle(met=True))
 
 
 def test_one_peer_that_knows_a_newer_process_ends_this_one(refused: Refused) -> None:
@@ -66,3 +84,21 @@ def test_other_refusals_do_not_end_a_node_that_was_let_in(refused: Refused, text
     """What may pass, what one peer alone thinks, and what nobody proved is no reason to end."""
     refused.peers.told_refused("n2", text)
     assert [] == refused.ends
+
+
+def test_a_node_that_a_majority_of_the_others_refuses_ends(tmp_path: Path) -> None:
+    """What each of them says may be a mistake of its own."""
+    refused = Refused(tmp_path / "n1", Circle(met=False))
+    refused.peers.told_refused("n2", f"{NOT_ADMITTED}another cluster")
+    refused.peers.told_refused("n9", f"{NOT_ADMITTED}another cluster")
+    assert [] == refused.ends
+    refused.peers.told_refused("n3", f"{NOT_ADMITTED}another cluster")
+    assert ["n3 refused this node: another cluster"] == refused.ends
+
+
+@pytest.mark.parametrize("peers", [True, False])
+def test_who_waits_to_join_goes_on_trying(tmp_path: Path, *, peers: bool) -> None:
+    """One that makes a cluster with its peers has a mistake to mend; one that joins asks others as well."""
+    refused = Refused(tmp_path / "n1", None, peers=peers)
+    refused.peers.told_refused("n2", f"{NOT_ADMITTED}n1 is not in the --peers of n2")
+    assert (["n2 refused this node: n1 is not in the --peers of n2"] if peers else []) == refused.ends

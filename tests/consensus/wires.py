@@ -7,6 +7,7 @@ from typing import Any
 
 from raftreg.clock import SystemClock
 from raftreg.consensus.hello import Hello
+from raftreg.consensus.target import Target
 from raftreg.consensus.transport import Transport
 from tests.e2e.cluster import free_ports
 
@@ -58,7 +59,8 @@ class Wire:
         self.turns = 0
         self._changed = asyncio.Event()
         listen = listen or known.get(name) or free_address()
-        self.transport = Transport(self, self.clock, name=name, listen=listen, addresses=known, key=key)
+        self.transport = Transport(self, self.clock, name=name, listen=listen, key=key)
+        self.transport.aim(Target(peer, address) for peer, address in known.items())
 
     @property
     def id(self) -> str:

@@ -41,6 +41,15 @@ def is_in(node: Node) -> bool:
         return False
 
 
+def readiness(node: Node) -> str | None:
+    """Why a node is not ready; None if it is, or does not answer yet."""
+    try:
+        reply = node.get("/readyz")
+    except OSError:
+        return None
+    return reply.text if reply.status == 503 else None
+
+
 def what_became_of(node: Node) -> str:
     """Whether a node that was started is in with every peer or has ended; "" if neither."""
     assert node.process is not None
@@ -68,17 +77,19 @@ def cluster(cluster: Cluster) -> Cluster:
 
 @pytest.mark.parametrize("role", ["leader", "follower"])
 def test_an_empty_directory_under_a_members_name(cluster: Cluster, role: str) -> None:
-    """A member that lost its disk is refused by name and incarnation, and the other two go on."""
+    """A member that lost its disk comes back as a stranger, which says what to run; the other two go on."""
 
     def accident(witness: Witness) -> None:
         node = cluster.leader() if role == "leader" else cluster.followers()[0]
         node.kill()
         shutil.rmtree(node.data)
         node.start()
-        line = exit_line(node)
-        assert "is not the one that the cluster knows" in line
-        assert f"refused {node.name}" in logs(others(cluster, node))
+        command = f"raftreg operator raft replace {node.name}"
+        wait_until("the leader says so", lambda: command in cluster.leader().log.read_text())
+        wait_until("it says so", lambda: command in (readiness(node) or ""))
+        assert f"this node is no member of cluster {cluster.leader().status()['ClusterID']}" in logs([node])
         acks_again(witness)
+        node.kill()
 
     assert [] == witnessed(cluster, accident).violations
 

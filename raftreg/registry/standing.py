@@ -1,0 +1,15 @@
+"""Whether a node belongs to its cluster, in words for people."""
+
+from raftreg.consensus import Status
+from raftreg.consensus.boot import what_to_run
+
+
+def standing_outside(status: Status) -> str | None:
+    """What keeps a node out that has a cluster and is no member of it, and what to run; None if it is one."""
+    known = {peer.id for peer in status.peers}
+    inside = status.role == "starting" or status.id in known
+    if (inside or not known) and not status.removed:
+        return None
+    what = "was removed from" if status.removed else "is no member of"
+    command = what_to_run(status.name, status.id, known)
+    return f"this node {what} cluster {status.cluster_id}; to make it one: {command}"
