@@ -1,13 +1,19 @@
+#!/usr/bin/env python3
 """Two results of `python -m bench`: what became better or worse by more than their noise.
 
-    python -m bench.compare OLD NEW          folders or results.json files; exit code 1 if something became worse
+    bench/compare.py OLD NEW          folders or results.json files; exit code 1 if something became worse
 
-The noise of a figure is what its rounds differ by, in either result, and 5 % at least.
+The noise of a figure is what its rounds differ by, in either result, and 5 % at least. Exit code 2 if there
+is nothing to compare.
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
+
+if __package__ in (None, ""):  # Run as a file: the packages of this clone are one folder up.
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.harness.figures import UP, Results
 from bench.harness.table import number, print_columns
@@ -23,9 +29,28 @@ def main() -> int:
     parser.add_argument("old", type=Path)
     parser.add_argument("new", type=Path)
     options = parser.parse_args()
-    rows = compare(Results.read(options.old), Results.read(options.new))
+    old, new = (_read(parser, path) for path in (options.old, options.new))
+    rows = compare(old, new)
+    if not rows:
+        parser.error("the two have no figure in common")
     print_columns([["figure", "target", "old", "new", "change", "noise", ""], *rows])
-    return 1 if any(row[-1] == "WORSE" for row in rows) else 0
+    worse = [row for row in rows if row[-1] == "WORSE"]
+    print(
+        f"\n{len(rows)} figures compared, {len(worse)} worse by more than their noise"
+        + (":" if worse else "")
+    )
+    for row in worse:
+        print(f"  {row[0]} at {row[1]}: {row[2]} -> {row[3]} ({row[4]}, noise {row[5]})")
+    return 1 if worse else 0
+
+
+def _read(parser: argparse.ArgumentParser, path: Path) -> Results:
+    try:
+        return Results.read(path)
+    except OSError as error:
+        parser.error(f"{error.filename}: {error.strerror}: give a folder that bench/run.sh wrote")
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        parser.error(f"{path} is no result of bench/run.sh: {error}")
 
 
 def compare(old: Results, new: Results) -> list[list[str]]:
