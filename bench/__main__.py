@@ -149,7 +149,7 @@ def _run(
                     progress.begin(f"{workload.name}: {target.name}")
                     _measure(results, workload, target, number, seed)
                     progress.end()
-            results.timelines += workload.timelines()
+            results.timelines += workload.report()
             reasons = {target.name: workload.unfit(target) for target in targets}
             results.missing += [f"{workload.name} at {name}: {why}" for name, why in reasons.items() if why]
             results.missing += dict.fromkeys(workload.left_out)

@@ -3,8 +3,8 @@
 
     bench/compare.py OLD NEW          folders or results.json files; exit code 1 if something became worse
 
-The noise of a figure is what its rounds differ by, in either result, and 5 % at least. Exit code 2 if there
-is nothing to compare.
+The noise of a figure is what its rounds differ by, in either result, and 5 % at least; 25 % if both have but one
+round. Exit code 2 if there is nothing to compare.
 """
 
 import argparse
@@ -16,9 +16,11 @@ if __package__ in (None, ""):  # Run as a file: the packages of this clone are o
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.harness.figures import UP, Results
+from bench.harness.stats import median
 from bench.harness.table import number, print_columns
 
 NOISE_MIN = 0.05
+NOISE_OF_ONE = 0.25  # where each result has one round only, which says nothing about noise
 
 
 def main() -> int:
@@ -61,7 +63,7 @@ def compare(old: Results, new: Results) -> list[list[str]]:
             before, after = old.median(key, target), new.median(key, target)
             if not before or after is None:
                 continue
-            noise = max(NOISE_MIN, _noise(old, key, target), _noise(new, key, target))
+            noise = _noise(old, new, key, target)
             change = after / before - 1
             better = next(figure for figure in new.figures if figure.key == key).better == UP
             said = "" if abs(change) <= noise else "better" if (change > 0) == better else "WORSE"
@@ -70,11 +72,13 @@ def compare(old: Results, new: Results) -> list[list[str]]:
     return rows
 
 
-def _noise(results: Results, key: tuple[str, str, str], target: str) -> float:
-    """How far the rounds are from their median, at most."""
-    middle = results.median(key, target)
-    values = [figure.value for figure in results.of(key, target)]
-    return max(abs(value / middle - 1) for value in values) if middle else 0.0
+def _noise(old: Results, new: Results, key: tuple[str, str, str], target: str) -> float:
+    """How far rounds are from the median of their result, at most."""
+    rounds = [[figure.value for figure in results.of(key, target)] for results in (old, new)]
+    if all(len(values) < 2 for values in rounds):
+        return NOISE_OF_ONE
+    spread = [abs(value / median(values) - 1) for values in rounds if median(values) for value in values]
+    return max(NOISE_MIN, *spread)
 
 
 if __name__ == "__main__":
