@@ -14,7 +14,7 @@ DELAY_GROWTH = 1.5
 SAID_FROM_DELAY_S = 0.3  # half a second of tries: peers that start or stop together are no news
 CONNECT_TIMEOUT_S = 3.0
 LESSER_WAITS_S = 1.0
-LESSER_WAITS_AT_START_S = 0.05  # a peer that runs already may be waiting for its next try
+LESSER_WAITS_AT_START_S = 0.2
 
 
 class Switchboard(Protocol):
