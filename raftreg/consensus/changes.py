@@ -39,6 +39,7 @@ class Changes:
         """
         engine = self.engine
         self._check_moment()
+        before = len(engine.members.voters)
         members = engine.members.step(change)
         if engine.member_id not in members.voters:
             raise self._hand_over()
@@ -48,7 +49,8 @@ class Changes:
         members = members.with_addresses(engine.world.addresses())
         index = engine.append_members(members, committed)
         _log.info("%s, entry %d: %s", _in_words(change), index, described(members))
-        _warn(engine.member_id, len(members.voters))
+        if len(members.voters) != before:
+            _warn(engine.member_id, len(members.voters))
         return index
 
     def _check_moment(self) -> None:

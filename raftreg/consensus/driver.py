@@ -8,9 +8,8 @@ on.
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from raftreg.clock import Clock
 from raftreg.consensus import MemberChange, StateMachine
@@ -22,17 +21,15 @@ from raftreg.consensus.identity import LOG_DIRECTORY
 from raftreg.consensus.jobs import Worker
 from raftreg.consensus.machinery import Machinery
 from raftreg.consensus.members import Members, name_of
+from raftreg.consensus.operations import Operations
 from raftreg.consensus.recovery import recover
 from raftreg.consensus.settings import RaftSettings
 from raftreg.consensus.snapshot import SnapshotStore
 from raftreg.consensus.wal import Wal
-from raftreg.errors import Damaged, Fatal, NotLeader, OutcomeUnknown, Overloaded, Refused
+from raftreg.errors import Damaged, Fatal, OutcomeUnknown, Overloaded
 
 _log = logging.getLogger(__name__)
 BACKLOG_BYTES = 64 << 20
-_HEIR_LOOK_S = 0.02
-_CONFLICT = 409
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +71,13 @@ class Driver:
         self.disk_full = False
         self._ticking = self._closed = False
         self._seen: tuple[int, str | None] = (0, None)
-        self._moved = asyncio.Event()  # set whenever role or leader changed
         self._timer: asyncio.TimerHandle | None = None
         machinery = around.machinery
         self._jobs = Worker(around.loop, machinery.writer("raftreg-snapshot"), around.guarded)
         self.wal, self.engine = self._recovered(members, member_id, genesis, machine)
         wal = self.wal
         self.calls = Calls(around.loop, self.engine)
+        self.operations = Operations(around.loop, self.engine, around.on_fatal)
         wal.start(around.loop, self._synced, self.engine.journal.preamble, around.on_fatal, self._disk_filled)
         wal.kick()
         self.want_tick()
@@ -159,7 +156,7 @@ class Driver:
 
     def _changed(self) -> None:
         engine = self.engine
-        self._moved.set()
+        self.operations.moved()
         self.calls.leader_moved(engine.leader)
         seen = (engine.raftCurrentTerm, engine.leader)
         if seen != self._seen:
@@ -217,108 +214,27 @@ class Driver:
             else:
                 future.set_exception(OutcomeUnknown("leadership was lost before the write was committed"))
 
-        self._or_fatal(lambda: self.engine.propose(data, committed))
+        try:
+            self.engine.propose(data, committed)
+        except Fatal as error:
+            self.around.on_fatal(error)
+            raise
         return await future
+
+    async def change_members(self, change: MemberChange) -> int:
+        """See `Consensus.change_members`."""
+        self._check_disk()
+        return await self.operations.change_members(change)
 
     def _check_disk(self) -> None:
         if self.disk_full and (self.engine.leading or self.wal.backlog_bytes > BACKLOG_BYTES):
             raise Overloaded(f"the disk of {self.settings.name} is full, nothing can be made durable there")
 
-    def _or_fatal(self, work: Callable[[], _Result]) -> _Result:
-        """Do something for a caller; if that breaks the engine, the process ends."""
-        try:
-            return work()
-        except Fatal as error:
-            self.around.on_fatal(error)
-            raise
-
-    # -- members ---------------------------------------------------------------------------------------------------
-    async def change_members(self, change: MemberChange) -> int:
-        """See `Consensus.change_members`."""
-        self._check_disk()
-        engine = self.engine
-        while engine.leading and not engine.settled:
-            await self._look_again()  # Its first entry is on its way: that takes no longer than a write.
-        future: asyncio.Future[None] = self.around.loop.create_future()
-
-        def committed(_: object, known: bool) -> None:
-            if future.done():
-                return
-            if known:
-                future.set_result(None)
-            else:
-                future.set_exception(
-                    OutcomeUnknown("leadership was lost before the new member set was committed")
-                )
-
-        index = self._or_fatal(lambda: engine.changes.begin(change, committed))
-        await future
-        return index
-
-    async def transfer_leadership(self, to: str | None = None) -> str:
-        """See `Consensus.transfer_leadership`."""
-        engine, election = self.engine, self.engine.election
-        if not engine.leading:
-            raise NotLeader("this node does not lead")
-        if to == engine.member_id:
-            return to
-        if election.transfer is not None:
-            raise Refused(_CONFLICT, f"leadership is being handed over to {election.transfer.heir} already")
-        heir = election.hand_over(to)
-        if heir is None:
-            raise Refused(_CONFLICT, f"nobody can take over: {election.no_heir(to)}")
-        _log.info("handing leadership over to %s, as was asked", name_of(heir))
-        if not await self._handed_over():
-            raise Refused(_CONFLICT, f"{heir} did not take over in time; this node leads on, try again")
-        return await self._next_leader(heir, to)
-
-    async def _handed_over(self) -> bool:
-        """Wait until the hand-over is done or given up; whether this node leads no more."""
-        while self.engine.leading:
-            if self.engine.election.transfer is None:
-                return False
-            await self._look_again()
-        return True
-
-    async def _next_leader(self, heir: str, to: str | None) -> str:
-        """Wait until somebody leads, for at most two election timeouts."""
-        engine = self.engine
-        try:
-            async with asyncio.timeout(self.settings.election_timeout_max_s * 2):
-                while engine.leader is None:
-                    await self._look_again()
-        except TimeoutError:
-            raise OutcomeUnknown(f"leadership was given away to {heir}, but nobody leads yet") from None
-        if to not in (None, engine.leader):
-            raise Refused(_CONFLICT, f"{engine.leader} leads now, not {to}: try again there")
-        return engine.leader
-
     # -- the end ---------------------------------------------------------------------------------------------------
-    async def hand_over(self) -> None:
-        """Give leadership to the best heir, and wait until it has it, for at most two election timeouts."""
-        election = self.engine.election
-        try:
-            async with asyncio.timeout(self.settings.election_timeout_max_s * 2):
-                while self.engine.leading:
-                    heir = election.hand_over()
-                    if heir is not None:
-                        _log.info("handing leadership over to %s", name_of(heir))
-                    elif election.transfer is None:
-                        return  # Nobody is left who could take it.
-                    await self._look_again()
-        except TimeoutError:
-            _log.warning("leadership was not taken over in time; the others will elect a leader")
-
-    async def _look_again(self) -> None:
-        """Return after a change of leadership, or soon: an heir may go away without one."""
-        self._moved.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_HEIR_LOOK_S):
-                await self._moved.wait()
-
     async def close(self) -> None:
         """Answer nobody any more, flush the log, end the threads."""
         self._closed = True
+        self.operations.close()
         await self.calls.stop()
         if self._timer is not None:
             self._timer.cancel()

@@ -106,7 +106,7 @@ class RaftNode:
         self._stopping = True
         self._changed()
         if self.driver is not None:
-            await self.driver.hand_over()
+            await self.driver.operations.hand_over()
             await self.driver.close()
         if self._wires is not None:
             await self._wires.stop()
@@ -243,7 +243,7 @@ class RaftNode:
 
     async def transfer_leadership(self, to: str | None = None) -> str:
         """See `Consensus.transfer_leadership`."""
-        return await self._member().transfer_leadership(to)
+        return await self._member().operations.transfer_leadership(to)
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """See `Consensus.on_change`."""

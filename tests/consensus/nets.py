@@ -31,6 +31,8 @@ class Net:
         self.engines: dict[str, Engine] = {}
         self.machines: dict[str, ListMachine] = {}
         self.addresses: dict[str, str] = {}
+        # Whether a message (source, target, message) is lost.
+        self.loses: Callable[[str, str, list[Any]], bool] = lambda source, target, message: False
         for voter in sorted(voters):
             self.start(voter)
 
@@ -83,7 +85,8 @@ class Net:
     def _send(self, source: str, target: str, message: list[Any]) -> bool:
         if target not in self.engines:
             return False
-        self.queue.append((source, target, message))
+        if not self.loses(source, target, message):
+            self.queue.append((source, target, message))
         return True
 
     def _tell(self, source: str, target: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from raftreg.clock import SystemClock
-from raftreg.consensus import Consensus, StateMachine
+from raftreg.consensus import Consensus, MemberChange, StateMachine
 from raftreg.consensus.local import LocalConsensus
 from raftreg.consensus.node import RaftNode, RaftSettings
 from raftreg.errors import Fatal, NoLeader, NotLeader, OutcomeUnknown, Refused
@@ -165,6 +165,22 @@ def test_status_names_the_leader_and_the_members(make: Make) -> None:
     run(make, scenario)
 
 
+def test_the_only_member_stays(make: Make) -> None:
+    """Nobody can go and nobody can take over; the refusal says what to do. Handing over to itself is done already."""
+
+    async def scenario(consensus: Consensus, journal: Journal) -> None:
+        me = consensus.status().id
+        with pytest.raises(Refused, match=r"add another node|can grow") as caught:
+            await consensus.change_members(MemberChange("remove", me))
+        assert caught.value.status == 409
+        with pytest.raises(Refused, match=r"no other voter|can grow") as caught:
+            await consensus.transfer_leadership()
+        assert caught.value.status == 409
+        assert consensus.status().role == "leader"
+
+    run(make, scenario)
+
+
 def test_nothing_is_taken_after_a_stop(make: Make) -> None:
     """A stopped node appends nothing and vouches for nothing, and tells that it changed."""
 
@@ -174,6 +190,10 @@ def test_nothing_is_taken_after_a_stop(make: Make) -> None:
         await consensus.stop()
         with pytest.raises(NotLeader):
             await consensus.propose(b"late")
+        with pytest.raises(NotLeader):
+            await consensus.change_members(MemberChange("remove", consensus.status().id))
+        with pytest.raises(NotLeader):
+            await consensus.transfer_leadership()
         with pytest.raises(NoLeader):
             await consensus.read_index()
         assert consensus.read_index_now() is None
