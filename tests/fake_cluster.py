@@ -148,6 +148,10 @@ class FakeNode:
         self.cluster.elect(to)
         return to
 
+    def join(self, address: tuple[str, int]) -> None:
+        """Refuse: the nodes of this cluster are fixed."""
+        raise Refused(409, f"cannot join {address}")
+
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call back in `FakeCluster.elect`."""
         self.callbacks.append(callback)

@@ -1,5 +1,6 @@
 """/v1/agent/join, leave and force-leave: what Consul's agents do with Serf, done with the members of the log."""
 
+from raftreg.addresses import parse_address
 from raftreg.api.context import ApiContext
 from raftreg.api.http import Request, Response
 from raftreg.api.options import check_datacenter, parse_options
@@ -9,6 +10,8 @@ from raftreg.errors import Refused
 from raftreg.model import HTTP_META, SERVER_SERVICE
 from raftreg.registry import Status, Wish, is_silent
 from raftreg.state.queries import ServiceNodes
+
+RAFT_PORT = 8300  # where a node listens for others by default
 
 
 async def put_leave(context: ApiContext, request: Request) -> Response:
@@ -43,10 +46,19 @@ async def put_join(context: ApiContext, request: Request) -> Response:
             "is no member of it: start that node with an empty data directory and --join, then run raftreg operator "
             "raft add",
         )
-    if context.join is None:
-        raise Refused(501, "join is not supported here: start the node with --join")
-    context.join(request.rest)
+    context.registry.consensus.join(_raft_address(request.rest))
     return empty_response()
+
+
+def _raft_address(text: str) -> tuple[str, int]:
+    """host:port, or a host with the default port. Refused (400) for what is neither."""
+    try:
+        try:
+            return parse_address(text)
+        except ValueError:
+            return parse_address(f"{text}:{RAFT_PORT}")
+    except ValueError:
+        raise Refused(400, f'bad address "{text}": write HOST:PORT, the Raft address of a member') from None
 
 
 async def put_force_leave(context: ApiContext, request: Request) -> Response:

@@ -29,7 +29,6 @@ class ApiContext:
     settings: Mapping[str, object] = field(default_factory=dict)
     render_metrics: Callable[[], bytes] | None = None  # the text of Prometheus' exposition format
     end: Callable[[], None] | None = None  # ends the process once what is in flight was answered
-    join: Callable[[str], None] | None = None  # dials host:port to be let into the cluster there
     cached_reads: CachedReads = field(default_factory=CachedReads)
     check_outputs: CheckOutputs = field(default_factory=CheckOutputs)
 

@@ -168,6 +168,10 @@ class Consensus(Protocol):
         """
         ...
 
+    def join(self, address: tuple[str, int]) -> None:
+        """Dial (host, port) too, to be let into the cluster of whoever answers there. For a node without a cluster."""
+        ...
+
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call back (without arguments) after the role or the leader changed. Must not raise."""
         ...

@@ -92,6 +92,10 @@ class LocalConsensus:
         """Refuse: there is nobody else who could lead."""
         raise self._alone()
 
+    def join(self, address: tuple[str, int]) -> None:
+        """Refuse: this is a cluster."""
+        raise self._alone()
+
     def _alone(self) -> Refused | NotLeader:
         return Refused(409, _ALONE) if self._running else NotLeader("not started")
 

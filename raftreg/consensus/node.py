@@ -7,6 +7,7 @@ stop:    hand leadership over -> flush the log -> close connections
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from raftreg.clock import Clock
@@ -244,6 +245,12 @@ class RaftNode:
     async def transfer_leadership(self, to: str | None = None) -> str:
         """See `Consensus.transfer_leadership`."""
         return await self._member().operations.transfer_leadership(to)
+
+    def join(self, address: tuple[str, int]) -> None:
+        """See `Consensus.join`."""
+        assert self._peers is not None, "not started"
+        self.settings = self._peers.settings = replace(self.settings, join=(*self.settings.join, address))
+        self._peers.take_aim()
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """See `Consensus.on_change`."""

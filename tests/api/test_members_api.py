@@ -14,6 +14,7 @@ from raftreg.api.http import Query, Request, decode_percent
 from raftreg.clock import SystemClock
 from raftreg.consensus import MemberChange
 from raftreg.duties.own_node import OwnNodeDuty
+from raftreg.duties.server_health import HEALTH_CALL, ServerHealthDuty
 from raftreg.state.queries import Nodes
 from tests.fake_members import MemberCluster, peer, stranger
 
@@ -207,6 +208,34 @@ def test_join_knows_members_only() -> None:
             assert (200, "") == await api.call("PUT", f"/v1/agent/join/{name}")
         status, text = await api.call("PUT", "/v1/agent/join/10.9.9.9")
         assert (500, True) == (status, "belongs to cluster c1 and 10.9.9.9 is no member of it" in text)
+
+    run(scenario)
+
+
+def test_health_has_the_figures_of_the_leader() -> None:
+    """A voter that is silent is not healthy, and the tolerance counts voters that are; learners are shown beside."""
+
+    async def scenario(api: Api) -> None:
+        duty = ServerHealthDuty(api.registries["a"])
+        api.registries["a"].on_leader_call(HEALTH_CALL, duty.on_call)
+        target = "/v1/operator/autopilot/health"
+        shown = await api.table("GET", target)
+        assert (True, 1) == (shown["Healthy"], shown["FailureTolerance"])
+        api.cluster.members["c.1"] = peer("c", silent_s=40.0)
+        api.cluster.members["d.1"] = peer("d", voter=False)
+        status, text = await api.call("GET", target)
+        shown = json.loads(text)
+        assert (429, False, 0) == (status, shown["Healthy"], shown["FailureTolerance"])
+        figures = [
+            (row["Name"], row["Voter"], row["Healthy"], row["LastContact"], row["LastTerm"], row["LastIndex"])
+            for row in shown["Servers"]
+        ]
+        assert [
+            ("a", True, True, "0s", 2, 5),
+            ("b", True, True, "0s", 2, 5),
+            ("c", True, False, "40s", 2, 5),
+            ("d", False, True, "0s", 2, 5),
+        ] == figures
 
     run(scenario)
 

@@ -1,0 +1,159 @@
+"""Growing, wiping and shrinking a cluster of real nodes in one process: log, sockets, duties and all."""
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from raftreg.clock import SystemClock
+from raftreg.cluster_commands import AutopilotSet
+from raftreg.commands import KVSet
+from raftreg.consensus.node import RaftNode, RaftSettings
+from raftreg.duties import Duties, autopilot
+from raftreg.model import Autopilot
+from raftreg.registry import Registry, Replica, Wish
+from raftreg.state import State
+from raftreg.state.queries import KVGet, Nodes
+from tests.e2e.cluster import free_ports
+
+NAMES = ("n1", "n2", "n3", "n4")
+PATIENCE_S = 60.0
+
+
+class Host:
+    """A running node with its duties."""
+
+    def __init__(self, node: RaftNode, registry: Registry, duties: Duties) -> None:
+        self.node, self.registry, self.duties = node, registry, duties
+
+    def voters(self) -> list[str]:
+        """Names, as this node sees them."""
+        return [peer.name for peer in self.node.status().peers if peer.voter]
+
+    async def stop(self) -> None:
+        """Stop it in order."""
+        await self.duties.stop()
+        await self.node.stop()
+
+
+class Hosts:
+    """Nodes by name; `fatal` holds what would have ended a process."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.ports = dict(zip(NAMES, free_ports(len(NAMES)), strict=True))
+        self.running: dict[str, Host] = {}
+        self.fatal: list[BaseException] = []
+
+    def address(self, name: str) -> tuple[str, int]:
+        """Where a node listens."""
+        return "127.0.0.1", self.ports[name]
+
+    async def start(
+        self, name: str, *, join: str = "", peers: dict[str, tuple[str, int]] | None = None
+    ) -> Host:
+        """A node in the directory of its name."""
+        clock, replica = SystemClock(), Replica(State())
+        settings = RaftSettings(
+            name=name,
+            data_dir=self.directory / name,
+            listen=self.address(name),
+            peers=peers or {},
+            cluster_key=None,
+            join=[self.address(join)] if join else [],
+        )
+        node = RaftNode(settings, replica, clock, self.fatal.append)
+        registry = Registry(node, replica, clock, node_name=name, datacenter="dc1")
+        uuid = f"00000000-0000-4000-8000-0000000000{name[1:]:0>2}"
+        port = self.ports[name]
+        duties = Duties(
+            registry,
+            node_id=uuid,
+            address="127.0.0.1",
+            raft_port=port,
+            http_address=f"{name}:80",
+            rejoin=True,
+        )
+        await node.start()
+        await duties.start()
+        host = self.running[name] = Host(node, registry, duties)
+        return host
+
+    async def stop(self, name: str) -> None:
+        """Stop one."""
+        await self.running.pop(name).stop()
+
+    @property
+    def leader(self) -> str:
+        """The name of the one that leads, "" if none does."""
+        leading = [name for name, host in self.running.items() if host.node.status().role == "leader"]
+        return leading[0] if leading else ""
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Wait until it holds."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not true():  # noqa: ASYNC110 - several nodes are looked at, of which none tells of all of it
+                await asyncio.sleep(0.05)
+        assert [] == self.fatal
+
+
+async def check_life_of_a_cluster(hosts: Hosts) -> None:
+    """1 -> 2 -> 3 voters, a wiped one comes back, the leader goes."""
+    first = await hosts.start("n1", peers={"n1": hosts.address("n1")})
+    await hosts.until(lambda: hosts.leader == "n1")
+    await first.registry.write(AutopilotSet(Autopilot(server_stabilization_ns=200_000_000)))
+    await first.registry.write(KVSet("key", b"value"))
+    # n2 waits for a peer that is nowhere, until it is told where the cluster is.
+    lost = {"n2": hosts.address("n2"), "n1": ("127.0.0.1", free_ports(1)[0])}
+    second = await hosts.start("n2", peers=lost)
+    second.node.join(hosts.address("n1"))
+    await first.registry.membership.change(Wish("add", "n2"))
+    await hosts.until(lambda: ["n1", "n2"] == second.voters())
+    third = await hosts.start("n3", join="n1")
+    await second.registry.membership.change(Wish("add", "n3"))
+    await hosts.until(lambda: ["n1", "n2", "n3"] == third.voters())
+    assert "n1" == await third.registry.membership.transfer("n1")
+    await _wipe(hosts, "n3")
+    leader = hosts.running["n1"].registry
+    await leader.membership.change(Wish("remove", "n1"))
+    await hosts.until(lambda: hosts.running["n1"].node.status().removed and hosts.leader in ("n2", "n3"))
+    rest = hosts.running["n3"].registry
+    await hosts.until(lambda: ["n2", "n3"] == [node.name for node in rest.local(Nodes()).value])
+    await hosts.running["n2"].registry.membership.leave()
+    await hosts.until(lambda: ["n3"] == hosts.running["n3"].voters())
+    found = (await rest.read(KVGet("key"))).value
+    assert found is not None
+    assert b"value" == found.value
+
+
+async def _wipe(hosts: Hosts, name: str) -> None:
+    """It loses its disk, and is a voter again under another id."""
+    former = hosts.running[name].node.status().id
+    await hosts.stop(name)
+    shutil.rmtree(hosts.directory / name)
+    host = await hosts.start(name, join="n1")
+    assert former != host.node.status().id
+
+    def votes() -> bool:
+        peers = hosts.running["n1"].node.status().peers
+        return {peer.id for peer in peers if peer.name == name and peer.voter} == {host.node.status().id}
+
+    await hosts.until(votes)
+
+
+def test_a_cluster_grows_heals_and_shrinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By commands at any node, the leader's own duties, and a node that leaves; nothing is lost on the way."""
+    monkeypatch.setattr(autopilot, "DEAD_S", 2.0)
+    monkeypatch.setattr(autopilot, "STAYS_S", 0.5)
+
+    async def main() -> None:
+        hosts = Hosts(tmp_path)
+        try:
+            await check_life_of_a_cluster(hosts)
+        finally:
+            for host in hosts.running.values():
+                await host.stop()
+
+    asyncio.run(main())
