@@ -6,11 +6,11 @@ from typing import Any
 
 from raftreg.consensus import identity, snapshot
 from raftreg.consensus import journal as journal_module
+from raftreg.consensus.circle import Circle
 from raftreg.consensus.disk import Disk
 from raftreg.consensus.engine import Engine
 from raftreg.consensus.guard import Guard
 from raftreg.consensus.journal import Entry, Journal
-from raftreg.consensus.peers import Peers
 from raftreg.consensus.serializer import Serializer
 from raftreg.sim.disk import SimDisk
 from raftreg.sim.mutants.mutant import mutant
@@ -142,5 +142,5 @@ def _lost_disk_readmitted(patches: Patches) -> None:
         return replace(original(*place), incarnation="0")
 
     patches.put(identity, "_read_or_make", read_or_make)
-    patches.put(Peers, "_shortened", lambda *_: None)
+    patches.put(Circle, "_shortened", lambda *_: None)
     patches.put(identity.DataDir, "judge_starts", lambda *_: None)
