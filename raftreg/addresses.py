@@ -18,6 +18,11 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
+    def is_everywhere(self) -> bool:
+        """Whether it is all addresses of a machine, and so none by which others could reach it."""
+        return self.host in ("0.0.0.0", "::", "*")
+
+    @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach it, as far as the text alone tells."""
         if self.host == "localhost":
@@ -44,6 +49,19 @@ def parse_address(text: str) -> Address:
     except UnicodeError:
         raise ValueError(f'bad address "{text}": {host} cannot be the name of a host') from None
     return Address(host, int(port_text))
+
+
+def parse_seeds(text: str) -> tuple[Address, ...]:
+    """`10.0.0.1:8300,10.0.0.2:8300`, where nodes can be reached. ValueError with a clear text."""
+    seeds = tuple(parse_address(part) for part in filter(None, (part.strip() for part in text.split(","))))
+    if not seeds:
+        raise ValueError("no address is named: write host:port, host:port,...")
+    for seed in seeds:
+        if seed.port == 0 or "=" in seed.host:
+            raise ValueError(
+                f'bad address "{seed}": write host:port, without a name and with a port from 1 to 65535'
+            )
+    return seeds
 
 
 def parse_name(text: str) -> str:

@@ -37,8 +37,11 @@ class Config:
     dns: Address | None  # None: not served
     dns_is_given: bool  # whether the node may not run without it
     dns_options: DnsOptions
-    peers: Mapping[str, Address]  # by name, this node included; empty in memory only
+    peers: Mapping[str, Address]  # by name, this node included; empty where none are given
+    join: tuple[Address, ...]
+    rejoin: str
     advertise: str
+    raft_advertise: Address  # where the other nodes reach this one
     cluster_key: bytes | None
     dc: str
     timing: str
@@ -141,12 +144,7 @@ class _Values:
 def _agent_config(values: _Values, warnings: list[str]) -> Config:
     node = values.get("node", str)
     data_dir = values.get("data-dir", Path)
-    peers: dict[str, Address] = values.get("peers", dict)
-    if node not in peers:
-        raise ConfigError(
-            f'{values.source("peers")}: this node, "{node}", is not among {", ".join(peers)}: '
-            "name every node, this one included"
-        )
+    peers = _peers(values, node)
     warnings.extend(_doubtful_peers(peers))
     raft = values.get("raft", Address)
     cluster_key = _cluster_key(values, warnings)
@@ -162,8 +160,37 @@ def _agent_config(values: _Values, warnings: list[str]) -> Config:
         data_dir=data_dir,
         peers=peers,
         cluster_key=cluster_key,
-        advertise=values.optional("advertise", str) or peers[node].host,
+        reached_at=peers.get(node) or _reached_at(values, raft),
     )
+
+
+def _peers(values: _Values, node: str) -> dict[str, Address]:
+    """The peers, this node among them; none where it joins a cluster or has one already."""
+    peers: dict[str, Address] = values.optional("peers", dict) or {}
+    if peers and node not in peers:
+        raise ConfigError(
+            f'{values.source("peers")}: this node, "{node}", is not among {", ".join(peers)}: '
+            "name every node, this one included"
+        )
+    if peers and values.is_given("join"):
+        raise ConfigError(
+            f"{values.source('join')}: {values.source('peers')} is given as well: peers make a cluster together, join "
+            "is for a node that comes to one; keep one of them"
+        )
+    return peers
+
+
+def _reached_at(values: _Values, raft: Address) -> Address:
+    """Where others reach a node that is not among peers."""
+    host = values.optional("advertise", str)
+    if host is None and raft.is_everywhere:
+        raise ConfigError(
+            f"{values.source('raft')}: {raft} is no address by which others reach this node: give --advertise HOST "
+            "as well"
+        )
+    if raft.port == 0:
+        raise ConfigError(f"{values.source('raft')}: the others have to know the port: choose one")
+    return Address(host or raft.host, raft.port)
 
 
 def _dev_config(values: _Values, warnings: list[str]) -> Config:
@@ -174,7 +201,7 @@ def _dev_config(values: _Values, warnings: list[str]) -> Config:
         data_dir=None,
         peers={},
         cluster_key=None,
-        advertise=values.optional("advertise", str) or "127.0.0.1",
+        reached_at=Address("127.0.0.1", values.get("raft", Address).port),
     )
 
 
@@ -186,7 +213,7 @@ def _config(
     data_dir: Path | None,
     peers: Mapping[str, Address],
     cluster_key: bytes | None,
-    advertise: str,
+    reached_at: Address,
 ) -> Config:
     return Config(
         node=node,
@@ -195,7 +222,10 @@ def _config(
         raft=values.get("raft", Address),
         **_dns(values),
         peers=peers,
-        advertise=advertise,
+        join=values.optional("join", tuple) or (),
+        rejoin=values.get("rejoin", str),
+        advertise=values.optional("advertise", str) or reached_at.host,
+        raft_advertise=reached_at,
         cluster_key=cluster_key,
         dc=values.get("dc", str),
         timing=values.get("timing", str),
@@ -278,7 +308,7 @@ def _doubtful_peers(peers: Mapping[str, Address]) -> Iterable[str]:
     count = len(peers)
     if count == 1:
         yield "peers names this node alone: nothing is replicated, and no failure is survived; use 3 or 5 nodes"
-    elif count % 2 == 0:
+    elif count and count % 2 == 0:
         yield (
             f"peers names {count} nodes, an even number: that survives no more failures than {count - 1} "
             f"and needs one more node for a majority; use {count - 1} or {count + 1}"

@@ -148,7 +148,7 @@ class Server:
     async def _start(self) -> None:
         config, clock = self.config, self._clock
         check_free(config.http, "HTTP (--http)")
-        if config.peers:
+        if config.data_dir is not None:
             check_free(config.raft, "Raft (--raft)")
         metrics = Metrics()
 
@@ -171,7 +171,8 @@ class Server:
             registry,
             node_id=node_id,
             address=config.advertise,
-            raft_port=_raft_port(config),
+            raft_port=config.raft_advertise.port,
+            rejoin=config.rejoin == "auto",
             http_address=str(Address(config.advertise, config.http.port)) if config.http.port else "",
         )
         prober = Prober(registry, context.check_outputs.note, Kinds(_probe_settings(config)), metrics)
@@ -222,6 +223,8 @@ def _make_consensus(
         data_dir=config.data_dir,
         listen=config.raft,
         peers=config.peers,
+        join=config.join,
+        advertise=str(config.raft_advertise),
         cluster_key=config.cluster_key,
         election_timeout_min_s=shortest,
         election_timeout_max_s=longest,
@@ -237,11 +240,6 @@ def _node_id(member_id: str, clock: Clock) -> str:
     if len(incarnation) != 32 or not all(digit in "0123456789abcdef" for digit in incarnation):
         return clock.uuid()
     return "-".join(incarnation[begin:end] for begin, end in pairwise((0, 8, 12, 16, 20, 32)))
-
-
-def _raft_port(config: Config) -> int:
-    """The port by which the peers know this node, which may differ from the one it listens on."""
-    return config.peers[config.node].port if config.peers else config.raft.port
 
 
 def _make_context(
@@ -262,7 +260,7 @@ def _make_context(
         version=__version__,
         http_port=config.http.port,
         dns_port=config.dns.port if config.dns is not None else 0,
-        raft_port=_raft_port(config),
+        raft_port=config.raft_advertise.port,
         render_metrics=metrics.render,
         end=end,
         scripts="any"

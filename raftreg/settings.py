@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from raftreg.addresses import parse_address, parse_name, parse_peers
+from raftreg.addresses import parse_address, parse_name, parse_peers, parse_seeds
 from raftreg.dns_options import (
     parse_domain,
     parse_limit,
@@ -24,6 +24,7 @@ from raftreg.durations import parse_duration
 CLUSTER_KEY_SIZE = 32
 LOG_LEVELS = ("debug", "info", "warning", "error")
 TIMINGS = ("lan", "wan")
+REJOINS = ("manual", "auto")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "raft",
-        "Where the other nodes reach this one; beyond loopback only with a cluster key.",
+        "Where this node listens for the others; beyond loopback only with a cluster key.",
         parse_address,
         default="127.0.0.1:8300",
         metavar="HOST:PORT",
@@ -189,13 +190,26 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "peers",
-        "All nodes, this one included, by name and the address by which this node reaches them.",
+        "All nodes that make a cluster, this one included, by name and the address by which this node reaches them.",
         parse_peers,
         metavar="NAME=HOST:PORT,...",
     ),
     Setting(
+        "join",
+        "Raft addresses of nodes of the cluster that this one is to join; instead of peers.",
+        parse_seeds,
+        metavar="HOST:PORT,...",
+    ),
+    Setting(
+        "rejoin",
+        "A node that comes back with an empty data directory: wait for an operator, or replace what it was after 30 s.",
+        one_of(*REJOINS),
+        default="manual",
+        metavar="manual|auto",
+    ),
+    Setting(
         "advertise",
-        "Address of this node in the catalog; by default the host of its own entry in peers.",
+        "Address of this node in the catalog and for other nodes; by default that of its entry in peers, else of raft.",
         parse_host,
         metavar="HOST",
         in_dev=True,

@@ -75,6 +75,26 @@ class TestSources:
         assert {"a": Address("h", 1), "b": Address("::1", 2)} == config.peers
         assert "::1" == config.advertise
 
+    def test_a_node_may_have_no_peers(self) -> None:
+        """It joins, or has a cluster already; the others reach it where it listens."""
+        config = agent(peers=None, join="h:1, [::1]:2", raft="127.0.0.5:8300")
+        assert (Address("h", 1), Address("::1", 2)) == config.join
+        assert ({}, "127.0.0.5", Address("127.0.0.5", 8300)) == (
+            config.peers,
+            config.advertise,
+            config.raft_advertise,
+        )
+        assert () == agent(peers=None).join
+
+    def test_the_entry_in_peers_is_where_the_others_reach_a_node(self) -> None:
+        """Another address in the catalog does not change that."""
+        config = agent(peers="n1=10.0.0.1:1,n2=h:2,n3=h:3", advertise="192.0.2.1")
+        assert ("192.0.2.1", Address("10.0.0.1", 1)) == (config.advertise, config.raft_advertise)
+
+    def test_wiped_nodes_wait_for_an_operator_unless_told_otherwise(self) -> None:
+        """Nothing is replaced by itself by default."""
+        assert ("manual", "auto") == (agent().rejoin, agent(rejoin="auto").rejoin)
+
     def test_dev_needs_nothing(self) -> None:
         """`raftreg dev` runs without node, data directory and peers."""
         config = load({}, {}, in_dev=True)
@@ -108,7 +128,7 @@ class TestMistakes:
             "the variable RAFTREG_DATADIR is not known and was ignored: did you mean RAFTREG_DATA_DIR?",
         ) == config.warnings
 
-    @pytest.mark.parametrize("name", ["node", "data_dir", "peers"])
+    @pytest.mark.parametrize("name", ["node", "data_dir"])
     def test_missing_settings_are_named_with_their_flag(self, name: str) -> None:
         """What an agent cannot do without is asked for by flag, variable and key."""
         key = name.replace("_", "-")
@@ -133,6 +153,27 @@ class TestMistakes:
             '--peers: this node, "n4", is not among n1, n2, n3: name every node, this one included'
             == message(node="n4")
         )
+
+    def test_peers_and_join_are_refused_together(self) -> None:
+        """The one makes a cluster, the other comes to one."""
+        assert message(join="h:1").startswith("--join: --peers is given as well")
+
+    @pytest.mark.parametrize("raft", ["0.0.0.0:8300", "[::]:8300"])
+    def test_an_address_that_is_none_for_others_needs_another(self, raft: str) -> None:
+        """Without peers nothing else says where the others reach the node."""
+        key = {"RAFTREG_CLUSTER_KEY": KEY}
+        assert f"{raft} is no address by which others reach this node" in message(key, peers=None, raft=raft)
+        config = agent(key, peers=None, raft=raft, advertise="10.0.0.1")
+        assert Address("10.0.0.1", 8300) == config.raft_advertise
+
+    def test_a_port_that_nobody_knows_is_refused(self) -> None:
+        """Any free port is of no use to the others."""
+        assert "--raft: the others have to know the port" in message(peers=None, raft="127.0.0.1:0")
+
+    @pytest.mark.parametrize("text", [" , ", "h", "h:0", "n1=h:1", "a..b:1"])
+    def test_bad_seeds_are_refused(self, text: str) -> None:
+        """They are addresses without names."""
+        assert message(peers=None, join=text).startswith("--join: ")
 
     def test_duplicate_names_are_refused_whatever_their_case(self) -> None:
         """Names compare without regard to case."""

@@ -13,7 +13,7 @@ from raftreg.config import load
 from raftreg.settings import SETTINGS, Setting
 
 
-def _with_settings(settings: tuple[Setting, ...]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_settings(settings: tuple[Setting, ...]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Options for these settings, in the order of the table. All hand text on: the table knows how to read it."""
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
@@ -34,7 +34,7 @@ def _option(setting: Setting) -> Callable[[Callable[..., None]], Callable[..., N
     )
 
 
-_config_option = click.option(
+config_option = click.option(
     "--config",
     metavar="FILE",
     type=click.Path(path_type=Path),
@@ -43,8 +43,8 @@ _config_option = click.option(
 
 
 @click.command()
-@_config_option
-@_with_settings(tuple(setting for setting in SETTINGS if setting.has_flag))
+@config_option
+@with_settings(tuple(setting for setting in SETTINGS if setting.has_flag))
 def agent(config: Path | None, **flags: str | None) -> None:
     """Run a node of a cluster until SIGTERM or Ctrl-C.
 
@@ -53,13 +53,14 @@ def agent(config: Path | None, **flags: str | None) -> None:
     \b
       raftreg agent --node n1 --data-dir /var/lib/raftreg \\
           --peers n1=127.0.0.1:8300,n2=127.0.0.1:8301,n3=127.0.0.1:8302
+      raftreg agent --node n4 --data-dir /var/lib/raftreg --join 127.0.0.1:8300
     """
     _run(config, flags, in_dev=False)
 
 
 @click.command(short_help="Run one node in memory, for trying things out.")
-@_config_option
-@_with_settings(tuple(setting for setting in SETTINGS if setting.in_dev))
+@config_option
+@with_settings(tuple(setting for setting in SETTINGS if setting.in_dev))
 def dev(config: Path | None, **flags: str | None) -> None:
     """Run one node in memory, for trying things out; it forgets everything when it stops.
 

@@ -12,6 +12,7 @@ from raftreg.errors import RaftregError
 _MODULES = {
     "agent": "agent",
     "dev": "agent",
+    "init": "init",
     "keygen": "keys",
     "kv": "kv",
     "lock": "lock",

@@ -8,7 +8,6 @@ from raftreg.addresses import Address
 from raftreg.consensus.engine import Timing
 
 LEASE_PER_ELECTION = 0.2
-_EVERYWHERE = ("0.0.0.0", "::", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +33,8 @@ class RaftSettings:
     @property
     def reached_at(self) -> str:
         """What this node tells others of its address: host:port, or :port if it does not know its host."""
-        host, port = self.peers.get(self.name, self.listen)
-        return self.advertise or (f":{port}" if host in _EVERYWHERE else str(Address(host, port)))
+        address = Address(*self.peers.get(self.name, self.listen))
+        return self.advertise or (f":{address.port}" if address.is_everywhere else str(address))
 
     @property
     def timing(self) -> Timing:
