@@ -253,7 +253,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "snapshot-entries",
-        "A snapshot is written after this many log entries.",
+        "A snapshot is written after this many writes, or more if the state is large beside them.",
         parse_count,
         default="20000",
         metavar="COUNT",

@@ -44,6 +44,10 @@ class StateMachine(Protocol):
         """A cheap copy of the state, as a function that encodes it; that function runs in another thread."""
         ...
 
+    def effort(self) -> int:
+        """How many commands were carried out to come to this state: what it takes to apply a log again. Never falls."""
+        ...
+
     def load(self, data: bytes) -> None:
         """Replace the whole state by what `freeze()()` gave somewhere, some time."""
         ...

@@ -265,8 +265,9 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
 
     def _SyncObj__tryLogCompaction(self) -> None:  # pysyncobj's name
         """At each tick; most find a log that is short enough and no snapshot being written."""
-        due = len(self.journal) > self.conf.logCompactionMinEntries or self._SyncObj__forceLogCompaction
-        if due or self.serializer.under_way:
+        if self.serializer.is_due():
+            self.forceLogCompaction()
+        if self._SyncObj__forceLogCompaction or self.serializer.under_way:
             super()._SyncObj__tryLogCompaction()
 
     def _role_changed(self, old: int, new: int) -> None:
@@ -370,6 +371,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         if not clear:
             self.journal.align(snapshot.previous, snapshot.newest)
         self.serializer.loading = (snapshot.newest, snapshot.previous)
+        self.serializer.stands_for(snapshot)
         self._SyncObj__loadDumpFile(clear)
         if self.raftLastApplied != snapshot.index:
             raise Fatal("pysyncobj did not take the snapshot")

@@ -25,6 +25,10 @@ class Serializer:
         self.store = store
         self.jobs = jobs
         self.durable_index = 0  # of the newest snapshot that is on disk
+        self._effort, self._size_bytes = (
+            engine.machine.effort(),
+            0,
+        )  # of the state machine there, and of its state
         # Newest and previous entry of the snapshot being loaded.
         self.loading: tuple[Entry, Entry] | None = None
         self._running: int | None = None
@@ -35,6 +39,27 @@ class Serializer:
     def under_way(self) -> bool:
         """Whether a snapshot is being written, or was written and pysyncobj does not know it yet."""
         return self._running is not None or self._finished is not None
+
+    def stands_for(self, snapshot: Snapshot) -> None:
+        """The state machine was just loaded from this snapshot."""
+        self._effort, self._size_bytes = self.engine.machine.effort(), len(snapshot.state)
+
+    def is_due(self) -> bool:
+        """Whether a restart would have much to do again: many entries, or entries with many commands.
+
+        A command takes several times as long as loading what it left in a snapshot. But a large state is not written
+        for little: what was logged since must be half of it, so that no more is written twice than once. While a
+        restart goes through its log nothing is written beside it.
+        """
+        engine = self.engine
+        many, journal = engine.conf.logCompactionMinEntries, engine.journal
+        if self.under_way:
+            return False
+        if len(journal) > many:
+            return True
+        if engine.machine.effort() - self._effort <= many or 2 * journal.size_bytes < self._size_bytes:
+            return False
+        return bool(engine.raftLastApplied == engine.raftCommitIndex)
 
     def checkSerializing(self) -> tuple[Any, int | None]:  # pysyncobj's name
         """State of the snapshot being written, asked at each tick; pysyncobj cuts its log after SUCCESS."""
@@ -58,10 +83,12 @@ class Serializer:
         state = self.engine.machine.freeze()
         placed = self.engine.journal.placed_at(newest[1])
         self._running = id_
+        effort = self.engine.machine.effort()
 
         def write() -> object:
-            self.store.save(Snapshot(newest, previous, placed, state()))
-            return newest[1]
+            snapshot = Snapshot(newest, previous, placed, state())
+            self.store.save(snapshot)
+            return effort, len(snapshot.state)
 
         self.jobs(write, self._written)
 
@@ -82,6 +109,8 @@ class Serializer:
         elif isinstance(outcome, BaseException):
             raise outcome
         else:
+            assert isinstance(outcome, tuple)
+            self._effort, self._size_bytes = outcome
             self._finished = (SERIALIZER_STATE.SUCCESS, running or 0)
             self.became_durable()
         self.engine.want_tick()

@@ -38,6 +38,10 @@ class Replica:
         """A copy of the state, as a function that encodes it in another thread."""
         return self.state.freeze()
 
+    def effort(self) -> int:
+        """How many commands were applied, in whatever entries."""
+        return self.state.index
+
     def load(self, data: bytes) -> None:
         """Replace the state and wake everybody."""
         self.state.load(data)

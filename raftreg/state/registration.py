@@ -31,7 +31,7 @@ def register(catalog: Catalog, changes: Changes, command: Register) -> bool:
                 if check.id not in kept:
                     catalog.drop_check(changes, host, check)
     for check in command.checks:
-        if service is not None and check.service_id not in (NODE_LEVEL, *host.services):
+        if service is not None and not _has_service(host, check.service_id):
             check = replace(
                 check, service_id=service.id
             )  # It names the id that the instance gave back just now.
@@ -97,6 +97,11 @@ def rehome(catalog: Catalog, changes: Changes, command: Rehome) -> int:
             _move(catalog, changes, source, target, service, add=suffix)
             moved += 1
     return moved
+
+
+def _has_service(host: Host, service_id: str) -> bool:
+    """Whether a check may name that service: it is there, or none is named."""
+    return service_id == NODE_LEVEL or service_id in host.services
 
 
 def _is_taken(source: Host, target: Host, service_id: str, suffix: str) -> bool:

@@ -34,6 +34,10 @@ class Journal:
         kept = b"".join(data for _, data in self.entries)
         return lambda: kept
 
+    def effort(self) -> int:
+        """One for each entry."""
+        return len(self.entries)
+
     def load(self, data: bytes) -> None:
         """Begin with one entry."""
         self.entries = [(0, data)]

@@ -36,6 +36,64 @@ def test_a_snapshot_cuts_the_log_and_two_are_kept(tmp_path: Path, clock: FakeClo
     assert newest == host.engine.serializer.durable_index
 
 
+def follow(host: Host, commands: list[bytes]) -> None:
+    """The leader's next commands, one entry each, all committed and applied."""
+    last = host.engine.journal.last
+    body = [(app(command), 1) for command in commands]
+    host.append("b", 1, last, 1, body, commit=last + len(body))
+    host.engine.tick()
+    host.sync()
+    host.engine.tick()
+
+
+def test_a_snapshot_is_due_by_the_commands_in_the_entries(tmp_path: Path, clock: FakeClock) -> None:
+    """Eleven entries of a hundred commands take a restart as long as a thousand entries of one."""
+    host = Host(tmp_path / "a", clock, snapshot_entries=1000)
+    host.machine.effort_each = 100
+    host.append("b", 1, 1, 0, [(NO_OP, 1)], commit=2)
+    follow(host, [b"many"] * 10)
+    assert [] == host.store.indexes()
+    follow(host, [b"many"])
+    assert [13] == host.store.indexes()
+    follow(host, [b"many"] * 10)
+    assert [13] == host.store.indexes()
+
+
+def test_a_large_state_is_not_written_for_little(tmp_path: Path, clock: FakeClock) -> None:
+    """After a snapshot, and after a restart with one, the log comes to half of it before the next."""
+    host = Host(tmp_path / "a", clock, snapshot_entries=1000)
+    host.machine.effort_each = 100
+    host.append("b", 1, 1, 0, [(NO_OP, 1)], commit=2)
+    follow(host, [b"x" * 4000] * 11)
+    assert [13] == host.store.indexes()
+    follow(host, [b"little"] * 20)
+    assert [13] == host.store.indexes()
+    follow(host, [b"x" * 24_000])
+    assert [34, 13] == host.store.indexes()
+    again = Host(tmp_path / "a", clock, log=MemoryLog(host.log.records), snapshot_entries=1000)
+    again.machine.effort_each = 100
+    follow(again, [b"little"] * 20)
+    assert [34, 13] == again.store.indexes()
+    follow(again, [b"x" * 36_000])
+    assert [55, 34] == again.store.indexes()
+
+
+def test_a_restart_goes_through_its_log_before_it_writes_a_snapshot(tmp_path: Path, clock: FakeClock) -> None:
+    """What a snapshot costs is not added to the time until the node serves."""
+    host = Host(tmp_path / "a", clock, snapshot_entries=5000)
+    host.machine.effort_each = 100
+    body = [(app(b"%d" % number), 1) for number in range(2000)]
+    for start in range(0, len(body), 500):
+        host.append("b", 1, 1 + start, 1 if start else 0, body[start : start + 500], commit=1)
+    host.append("b", 1, 2001, 1, [], commit=2001)
+    host.engine.tick()
+    assert host.engine.raftLastApplied < host.engine.raftCommitIndex
+    assert [] == host.store.indexes()
+    while host.engine.raftLastApplied < host.engine.raftCommitIndex:
+        host.engine.tick()
+    assert [2001] == host.store.indexes()
+
+
 def test_a_restart_loads_snapshot_and_tail(tmp_path: Path, clock: FakeClock) -> None:
     """State up to the snapshot, entries above it from the log; nothing of the acked tail is dropped."""
     host = filled(tmp_path / "a", clock)

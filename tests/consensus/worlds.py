@@ -57,16 +57,22 @@ class ListMachine:
 
     def __init__(self) -> None:
         self.applied: list[bytes] = []
+        self.effort_each = 0  # by default a snapshot is due by the count of entries alone
+        self.efforts = 0
 
     def apply(self, index: int, data: bytes) -> object:
         if data == b"BOOM":
             raise ValueError("boom")
         self.applied.append(data)
+        self.efforts += self.effort_each
         return len(self.applied)
 
     def freeze(self) -> Callable[[], bytes]:
         copy = list(self.applied)
         return lambda: bytes(msgpack.packb(copy))
+
+    def effort(self) -> int:
+        return self.efforts
 
     def load(self, data: bytes) -> None:
         self.applied = msgpack.unpackb(data)
