@@ -189,7 +189,9 @@ cat <<TEXT
   raftreg kv put colour blue --http-addr $(address 1)
   raftreg services find web --passing --http-addr $(address 2)
   curl -s "http://$(address 3)/v1/health/service/web?pretty"
-  curl -s "http://$(address 3)/v1/health/service/web?index=1&wait=60s"
+  url=http://$(address 3)/v1/health/service/web      # the next two lines wait until web changes
+  index=\$(curl -s -o /dev/null -D - "\$url" | sed -n 's/^X-Consul-Index: \([0-9]*\).*/\1/p')
+  curl -s "\$url?index=\$index&wait=60s"
   kill -9 ${pids[1]}      # n1; the others go on
 Ctrl-C stops all nodes.
 TEXT

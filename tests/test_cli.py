@@ -152,6 +152,9 @@ class TestServices:
         assert 'there is no instance of "web"' == cli.failure("services", "find", "web", "--tag", "red")
         assert "deregistered web-1\n" == cli.output("services", "deregister", "web-1")
         assert 'there is no instance of "web"' == cli.failure("services", "find", "web")
+        assert cli.failure("services", "deregister", "web-1").startswith(
+            'there is no service with the ID "web-1"'
+        )
 
     def test_a_time_to_live_makes_a_check(self, cli: Runner) -> None:
         """An instance with --ttl is passing at first."""

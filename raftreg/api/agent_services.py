@@ -11,7 +11,7 @@ from raftreg.api.context import ApiContext
 from raftreg.api.decode import decode_body
 from raftreg.api.http import Request, Response
 from raftreg.api.options import WAIT_S_DEFAULT, WAIT_S_MAX, Options, parse_options, write
-from raftreg.api.render import empty_response, json_bytes, json_response
+from raftreg.api.render import empty_response, json_bytes, json_response, unknown_response
 from raftreg.api.shapes import Json, agent_service_json
 from raftreg.commands import Deregister, Register
 from raftreg.durations import parse_duration
@@ -100,6 +100,7 @@ async def deregister(context: ApiContext, request: Request) -> Response:
     if not request.rest:
         raise Refused(500, "ServiceID missing")
     service = await find_service(context, request.rest)
-    if service is not None:
-        await write(context, request, Deregister(service.node, service_id=service.id))
+    if service is None:
+        return unknown_response()
+    await write(context, request, Deregister(service.node, service_id=service.id))
     return empty_response()

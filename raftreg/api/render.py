@@ -13,6 +13,7 @@ from raftreg.api.options import Options
 from raftreg.commands import Ok
 from raftreg.registry import Answer
 
+FOUND = "X-Raftreg-Found"
 JSON_TYPE = "application/json"
 TEXT_TYPE = "text/plain; charset=utf-8"
 _EFFECTIVE = {"default": "leader", "consistent": "consistent", "stale": "stale"}
@@ -42,6 +43,11 @@ def text_response(status: int, text: str) -> Response:
 def empty_response(status: int = 200) -> Response:
     """No body at all."""
     return Response(status)
+
+
+def unknown_response() -> Response:
+    """No body: what was to go had gone already, which is as good to Consul's clients; a header tells it."""
+    return Response(200, {FOUND: "false"})
 
 
 def written_response(written: Ok) -> Response:

@@ -5,7 +5,7 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -24,10 +24,11 @@ class CommandFailed(RaftregError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a node said."""
+    """What a node said. `headers` by their names in lower case."""
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def json(self) -> object:
         """The body as JSON. CommandFailed if it is none."""
@@ -128,7 +129,8 @@ class Client:
             connection.sock.settimeout(ANSWER_TIMEOUT_S)
             connection.request(method, target, body=body)
             response = connection.getresponse()
-            return Answer(response.status, response.read())
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, response.read(), headers)
         except socket.gaierror as error:
             raise CommandFailed(
                 f"cannot reach http://{self.address}: the name is not known ({error.strerror})"

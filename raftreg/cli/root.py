@@ -6,7 +6,7 @@ from importlib import import_module
 import click
 
 from raftreg import __version__
-from raftreg.errors import RaftregError
+from raftreg.errors import ConfigError, RaftregError
 
 # Where each command is: only the one that is asked for is imported, for a node is to start quickly.
 _MODULES = {
@@ -27,7 +27,7 @@ _MODULES = {
 
 
 class _Commands(click.Group):
-    """A group whose expected errors are one line on standard error and exit code 1."""
+    """A group whose expected errors are one line on standard error and exit code 1; 2 for a setting that is wrong."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *_MODULES})
@@ -44,7 +44,7 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except RaftregError as error:
             click.echo(f"raftreg: {error}", err=True)
-            ctx.exit(1)
+            ctx.exit(2 if isinstance(error, ConfigError) else 1)
 
 
 @click.group(

@@ -111,8 +111,13 @@ def register(
 @click.argument("service_id", metavar="ID")
 @http_address
 def deregister(service_id: str, http_addr: str | None) -> None:
-    """Take the instance ID out of the registry."""
-    client_for(http_addr).call("PUT", f"/v1/agent/service/deregister/{service_id}")
+    """Take the instance ID out of the registry. Exit code 1 if there is none."""
+    answer = client_for(http_addr).call("PUT", f"/v1/agent/service/deregister/{service_id}")
+    if answer.headers.get("x-raftreg-found") == "false":
+        raise CommandFailed(
+            f'there is no service with the ID "{service_id}" at this node, and not just one at others: '
+            "raftreg services find NAME prints IDs and nodes"
+        )
     click.echo(f"deregistered {service_id}")
 
 

@@ -31,9 +31,9 @@ def run_agent(*arguments: str, environ: Mapping[str, str] | None = None) -> tupl
     return ended.returncode, ended.stderr.splitlines()
 
 
-def refused(code: int, lines: list[str]) -> str:
-    """The last line of a start that was refused as it should be: exit code 1, one error, no traceback."""
-    assert 1 == code, lines
+def refused(code: int, lines: list[str], *, expected: int = 1) -> str:
+    """The last line of a start that was refused as it should be: exit code, one error, no traceback."""
+    assert expected == code, lines
     errors = [
         line for line in lines if "ERROR" in line or "Traceback" in line or line.startswith("raftreg: ")
     ]
@@ -72,7 +72,7 @@ class TestCommandLine:
             (["--http", "8500"], 'bad address "8500": write host:port'),
         ],
     )
-    def test_a_bad_setting_is_one_line_and_exit_code_1(
+    def test_a_bad_setting_is_one_line_and_wrong_usage(
         self, tmp_path: Path, changes: list[str], expected: str
     ) -> None:
         """The line names the flag and what is wrong with it."""
@@ -86,7 +86,7 @@ class TestCommandLine:
         ]
         code, lines = run_agent(*arguments, *changes)
         assert 1 == len(lines)
-        assert expected in refused(code, lines)
+        assert expected in refused(code, lines, expected=2)
         assert not (tmp_path / "d").exists()
 
     def test_an_unknown_key_of_the_file_asks_did_you_mean(self, tmp_path: Path) -> None:
@@ -95,7 +95,15 @@ class TestCommandLine:
         file.write_text('node = "n1"\nwrite-timout = "1s"\n')
         code, lines = run_agent("--config", str(file))
         assert f'raftreg: {file}: unknown key "write-timout": did you mean "write-timeout"?' == refused(
-            code, lines
+            code, lines, expected=2
+        )
+
+    def test_a_missing_setting_is_wrong_usage(self) -> None:
+        """The line says how it can be given: as a flag, a variable, or in the file."""
+        line = refused(*run_agent("--http", "127.0.0.1:1"), expected=2)
+        assert (
+            "raftreg: node is missing: give --node NAME (or RAFTREG_NODE, or node in the configuration file)"
+            == line
         )
 
     def test_an_unknown_flag_is_wrong_usage(self) -> None:
