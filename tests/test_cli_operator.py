@@ -70,7 +70,7 @@ def test_the_list_shows_roles_and_what_to_do(served: Served) -> None:
     assert ["a", "leader", "connected", "2", "now", "a:1", "a.1"] == rows[1]
     assert ["c", "voter", "not", "connected", "2", "40s", "ago", "c:1", "c.1"] in rows
     assert ["e", "learner", "catching", "up", "2", "now", "e:1", "e.1"] in rows
-    assert ["d", "stranger", "waits", "-", "60s", "d:9", "d.9"] in rows
+    assert ["d", "stranger", "waits", "60s", "-", "now", "d:9", "d.9"] in rows
     notes = [" ".join(row) for row in rows if row[0] == "note:"]
     assert "note: d waits to be added: raftreg operator raft add d" in notes
     assert ["cluster", "c1,", "leader", "a,", "3", "voters"] in rows

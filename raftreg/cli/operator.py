@@ -56,14 +56,21 @@ def list_members(stale: bool, http_addr: str | None) -> None:
     shown = _members(client_for(http_addr), stale=stale)
     rows = [_member_cells(row) for row in shown["Members"]]
     rows += [
-        (row["Name"], "stranger", "waits", None, f"{row['ConnectedSeconds']:.0f}s", row["Address"], row["ID"])
+        (
+            row["Name"],
+            "stranger",
+            f"waits {row['ConnectedSeconds']:.0f}s",
+            None,
+            "now",
+            row["Address"],
+            row["ID"],
+        )
         for row in shown["Strangers"]
     ]
     table.show(("Node", "Role", "State", "Lag", "Heard", "Address", "Id"), rows)
-    voters = sum(row["Role"] == "voter" for row in shown["Members"])
-    click.echo(
-        f"cluster {shown['ClusterID'] or 'in memory'}, leader {shown['Leader'] or 'none'}, {voters} voters"
-    )
+    count = sum(row["Role"] == "voter" for row in shown["Members"])
+    voters = "1 voter" if count == 1 else f"{count} voters"
+    click.echo(f"cluster {shown['ClusterID'] or 'in memory'}, leader {shown['Leader'] or 'none'}, {voters}")
     _say([*shown["Advice"], *shown["Warnings"]])
 
 

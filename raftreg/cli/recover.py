@@ -94,14 +94,10 @@ def _check_first(remains: list[Remains]) -> None:
 
 def _warn(one: Remains) -> None:
     survivor = one.survivor
-    others = [name for name in one.members() if name != survivor.name]
-    if not others:
-        who = f"{survivor.name} was the only member: start it as it is, unless it cannot lead for another reason."
-    else:
-        who = (
-            f"Of {', '.join(others)} enough must be lost for ever: as long as a majority of the voters can be brought "
-            "back, bring it back instead."
-        )
+    who = (
+        f"As long as a majority of the voters of {', '.join(one.members())} can be brought back, bring it back: "
+        "nothing is lost then."
+    )
     click.echo(
         f"\n{who}\n"
         f"The new cluster begins with entry {survivor.last_index} of {survivor.name}. Writes that the others "

@@ -100,7 +100,8 @@ def refusal(cluster_id: str, own_name: str, hello: Introduction) -> str | None:
     if hello.cluster_id is not None and hello.cluster_id != cluster_id:
         return (
             f"{NOT_ADMITTED}{hello.name} has the data of cluster {hello.cluster_id}, but {own_name} is in cluster "
-            f"{cluster_id}; give {hello.name} the right data directory, or correct --peers or --join"
+            f"{cluster_id}; give {hello.name} the right data directory, an empty one if "
+            "the cluster was recovered without it, or correct --peers or --join"
         )
     return None
 

@@ -14,6 +14,14 @@ from raftreg.errors import Refused
 SILENT_S = 1.0  # a member that was not heard for longer is taken for dead when changes are weighed
 _START_IT = "start it with an empty data directory and --join ADDRESS-OF-A-MEMBER"
 
+
+class NobodyWaits(Refused):
+    """The node that is to come is not connected, or not yet. Its status is 404."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(404, text)
+
+
 Known = PeerStatus | StrangerStatus
 K = TypeVar("K", PeerStatus, StrangerStatus)
 
@@ -90,7 +98,7 @@ def _add(
     if not strangers and members:
         return MemberChange("add", _only(status, wish.which, members).id, standby=wish.standby)
     if not strangers:
-        raise Refused(404, f'no node "{wish.which}" waits to be added ({_waiting(status)}): {_START_IT}')
+        raise NobodyWaits(f'no node "{wish.which}" waits to be added ({_waiting(status)}): {_START_IT}')
     stranger = _one(wish.which, strangers)
     namesakes = [peer for peer in status.peers if peer.name.lower() == stranger.name.lower()]
     if namesakes:
@@ -112,8 +120,8 @@ def _substitute(status: Status, old: PeerStatus, by: str) -> Known:
     if present:
         raise Refused(409, f"{present[0].name} is a member already: once it is a voter, remove {old.name}")
     hint = "" if by else f", or name another that waits: replace {old.name} NEW"
-    raise Refused(
-        404, f'no node "{named}" waits to come for {old.name} ({_waiting(status)}): {_START_IT}{hint}'
+    raise NobodyWaits(
+        f'no node "{named}" waits to come for {old.name} ({_waiting(status)}): {_START_IT}{hint}'
     )
 
 

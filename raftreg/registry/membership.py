@@ -13,7 +13,7 @@ from raftreg.consensus import Consensus, MemberChange, PeerStatus, Status, Stran
 from raftreg.consensus.members import name_of
 from raftreg.errors import NotLeader, Refused
 from raftreg.registry.member_advice import warnings_about
-from raftreg.registry.member_names import Wish, resolve, voter_called
+from raftreg.registry.member_names import NobodyWaits, Wish, resolve, voter_called
 from raftreg.registry.messages import Messenger
 
 _RESOLVE: Final = "members-resolve"
@@ -25,7 +25,6 @@ _SETTLE_S: Final = 2.0  # for how long a step waits for the one before it
 _PATIENCE_S: Final = (
     2.0  # for how long a node that is to come is waited for, within a quarter of the time for all
 )
-_NOT_THERE: Final = 404
 _LOOK_S: Final = 0.02
 _NOTICE_S: Final = 0.1
 
@@ -55,7 +54,7 @@ class Membership:
     def __init__(self, consensus: Consensus, messenger: Messenger, timeout_s: float) -> None:
         """`timeout_s`: that of the messenger, for each of the two steps."""
         self._consensus = consensus
-        self._looks = round(min(_PATIENCE_S, timeout_s / 4) / _LOOK_S)
+        self._looks = round(min(_PATIENCE_S, timeout_s / 2) / _LOOK_S)
         self._messenger = messenger
         for kind, handler in (
             (_RESOLVE, self._on_resolve),
@@ -138,10 +137,8 @@ class Membership:
         for _ in range(self._looks):
             try:
                 return resolve(self._leading(), wish)
-            except Refused as refused:
-                if refused.status != _NOT_THERE or wish.kind not in ("add", "replace"):
-                    raise
-            await asyncio.sleep(_LOOK_S)
+            except NobodyWaits:
+                await asyncio.sleep(_LOOK_S)
         return resolve(self._leading(), wish)
 
     async def _on_change(self, caller: str, payload: object) -> object:
