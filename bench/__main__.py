@@ -48,7 +48,6 @@ def main() -> int:
     folder = Path(options.out)
     folder.mkdir(parents=True, exist_ok=True)
     results.write(folder)
-    print("drawing the report", file=sys.stderr)
     write_report(results, folder)
     print_table(results)
     print(f"\nreport: {folder / 'report.html'}")
@@ -79,7 +78,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--url", default="", metavar="URLS", help="a running cluster instead; no faults")
     parser.add_argument("--only", action="append", choices=NAMES, help="a workload; may be repeated")
     parser.add_argument(
-        "--rounds", type=int, help="how often each is measured (3; in a quick run 2, those that take long 1)"
+        "--rounds", type=int, help="how often each is measured (3; in a quick run 2, those with faults 1)"
     )
     parser.add_argument("--seed", type=int, default=1, help="of what is random (1)")
     parser.add_argument("--out", default="bench-results", help="folder of the results (bench-results)")

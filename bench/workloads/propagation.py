@@ -19,7 +19,6 @@ class Propagation(Workload):
     """One of three instances is withdrawn at the leader; every node is asked for a stale answer, again and again."""
 
     name = "propagation"
-    is_long = True
 
     def run(self, target: Target, seed: int) -> list[Figure]:
         """The time until the last node names two."""

@@ -50,7 +50,7 @@ def _word(row: dict[str, Any]) -> str:
     if not row["Connected"]:
         return "not connected to the leader"
     if row["CaughtUp"]:
-        return "caught up; it becomes a voter when it stays so for the stabilisation time (10 s by default)"
+        return "caught up; it becomes a voter when it stays so for some seconds"
     return f"catching up, {row['Lag']} entries behind"
 
 

@@ -114,10 +114,7 @@ class Peers:
 
     def received(self, member_id: str, message: list[object]) -> None:
         """A message of a peer whose hello was accepted."""
-        try:  # As `_guarded` does it, without its calls: this is for each message.
-            self._received(member_id, message)
-        except BaseException as error:
-            self._on_fatal(error)
+        self._guarded(lambda: self._received(member_id, message))
 
     def _received(self, member_id: str, message: list[object]) -> None:
         if message[0] != m.GENESIS:

@@ -1,6 +1,7 @@
 """What the leader does about its members by itself: it promotes, replaces what was wiped, and cleans up the dead.
 
-    promotion   a learner that is no standby, connected and caught up for the stabilisation time becomes a voter
+    promotion   a learner that is no standby, connected and caught up for the stabilisation time becomes a voter; for
+                3 s where the voters are even in number, as after a replacement: there one more is wanted at once
     rejoin      (only if set to auto) a member that was silent for 30 s, and whose name a connected process with an
                 empty data directory has, is replaced by that; one at a time, never while another voter is silent
     cleanup     (only if CleanupDeadServers is set) a member that was silent for 30 s is removed, if three voters (and
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 
 DEAD_S: Final = 30.0  # a member that was silent for so long is taken for lost for good
 LAPSE_S: Final = 2.0  # a learner that falls back for no longer keeps the time for which it kept up
+URGENT_S: Final = (
+    3.0  # instead of the stabilisation time, if that is longer, where the voters are even in number
+)
 STAYS_S: Final = 5.0  # a stranger that was connected for so long is taken to stay
 VOTERS_MIN: Final = 3  # never cleaned up below
 _LOOK_S: Final = 0.5
@@ -106,10 +110,13 @@ def _comes_for(stranger: StrangerStatus, old: PeerStatus) -> bool:
 
 
 def _promotion(status: Status, settings: Autopilot, watch: Watch, now: float) -> MemberChange | None:
+    needed_s = settings.server_stabilization_ns / 1e9
+    if sum(peer.voter for peer in status.peers) % 2 == 0:
+        needed_s = min(needed_s, URGENT_S)
     for peer in status.peers:
         if peer.voter or peer.standby or not peer.caught_up:
             continue
-        if watch.kept_up_s(peer, now) * 1e9 >= settings.server_stabilization_ns:
+        if watch.kept_up_s(peer, now) >= needed_s:
             return MemberChange("promote", peer.id)
     return None
 
