@@ -2,7 +2,7 @@
 
     python -m bench --quick                                  raftreg alone, a few minutes
     python -m bench --quick --versus consul,etcd             beside peers, alternating
-    python -m bench --only reads --only watch --rounds 5     some workloads, more rounds
+    python -m bench --only reads,watch --rounds 5            some workloads, more rounds
     python -m bench --url http://10.0.0.1:8500,http://10.0.0.2:8500,http://10.0.0.3:8500
 
 Peers are consul, consul-fast, etcd and etcd-fast: as shipped, and tuned for quick failover. Clients and servers share
@@ -12,6 +12,7 @@ wrongly, or a workload could not be done; 2 for wrong usage; 130 if it was told 
 """
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -26,7 +27,7 @@ from bench.harness.figures import Results, rows_of
 from bench.harness.progress import Progress
 from bench.harness.report import write_report
 from bench.harness.table import print_table
-from bench.harness.targets import Running, Target
+from bench.harness.targets import NotThere, Running, Target
 from bench.workloads import WORKLOADS, Scope, Workload
 
 NAMES = [workload.name for workload in WORKLOADS]
@@ -37,11 +38,13 @@ PEERS = ("consul", "consul-fast", "etcd", "etcd-fast")
 def main() -> int:
     """Run, print, write; the exit code."""
     options = _parse()
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # As Ctrl-C: everything that was started is ended.
+    # As Ctrl-C: everything that was started is ended.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         results = _measured(options)
+    except NotThere as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nstopped: everything was ended, and nothing was written", file=sys.stderr)
         return INTERRUPTED
@@ -58,7 +61,6 @@ def _measured(options: argparse.Namespace) -> Results:
     with tempfile.TemporaryDirectory(prefix="raftreg-bench-", dir=options.data) as data:
         targets, missing = _targets(options, Path(data))
         described = machine.describe() | {"load from": load.generator()}
-        described |= {target.name: target.version() for target in targets}
         given = {
             name: value if isinstance(value, int | list) else str(value)
             for name, value in vars(options).items()
@@ -76,7 +78,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a few minutes instead of an hour")
     parser.add_argument("--versus", default="", metavar="PEERS", help=f"of {', '.join(PEERS)}, by commas")
     parser.add_argument("--url", default="", metavar="URLS", help="a running cluster instead; no faults")
-    parser.add_argument("--only", action="append", choices=NAMES, help="a workload; may be repeated")
+    parser.add_argument(
+        "--only", action="append", metavar="WORKLOADS", default=[], help=f"of {', '.join(NAMES)}, by commas"
+    )
     parser.add_argument(
         "--rounds", type=int, help="how often each is measured (3; in a quick run 2, those with faults 1)"
     )
@@ -90,11 +94,16 @@ def _parse() -> argparse.Namespace:
     options = parser.parse_args()
     if options.data is not None and not options.data.is_dir():
         parser.error(f"--data: {options.data} is no folder")
+    if not _can_make(Path(options.out)):
+        parser.error(f"--out: {options.out} is no folder, and none can be made there")
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds: at least 1")
     if options.url and options.versus:
         parser.error("--url measures a cluster that runs; --versus starts others: give one of them")
-    options.only = options.only or NAMES
+    options.only = [name for text in options.only for name in text.split(",") if name] or NAMES
+    for name in options.only:
+        if name not in NAMES:
+            parser.error(f"--only: {name!r} is none of {', '.join(NAMES)}")
     options.rounds = options.rounds or (2 if options.quick else 3)
     options.versus = [name for name in options.versus.split(",") if name]
     for name in options.versus:
@@ -104,6 +113,12 @@ def _parse() -> argparse.Namespace:
         if urlsplit(url).scheme != "http" or not urlsplit(url).hostname:
             parser.error(f"--url: {url!r}: write http://HOST:PORT, separated by commas")
     return options
+
+
+def _can_make(folder: Path) -> bool:
+    """Whether results can be written there; nothing is made yet."""
+    above = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return above.is_dir() and os.access(above, os.W_OK)
 
 
 def _targets(options: argparse.Namespace, data: Path) -> tuple[list[Target], list[str]]:
@@ -126,6 +141,7 @@ def _run(
         for target in targets:
             progress.begin(f"starting {target.name}")
             target.start()
+            results.machine[target.name] = target.version()
             progress.end()
         for workload in workloads:
             for number in range(rounds_of[workload.name]):
@@ -133,7 +149,7 @@ def _run(
                     progress.begin(f"{workload.name}: {target.name}")
                     _measure(results, workload, target, number, seed)
                     progress.end()
-            results.timelines += workload.timelines()
+            results.timelines += workload.report()
             reasons = {target.name: workload.unfit(target) for target in targets}
             results.missing += [f"{workload.name} at {name}: {why}" for name, why in reasons.items() if why]
             results.missing += dict.fromkeys(workload.left_out)

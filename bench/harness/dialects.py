@@ -37,6 +37,18 @@ class Dialect(ABC):
         """Store a fresh value of `size` bytes under one of a thousand keys."""
 
     @abstractmethod
+    def put_one(self, key: str, value: str) -> Call:
+        """Store this value under this key."""
+
+    @abstractmethod
+    def wait_for_key(self, key: str, index: int) -> Call:
+        """A change of the copy of a key that a node has itself, as `wait_for`."""
+
+    def probed(self, service: str, port: int, every: str) -> Call | None:
+        """Register an instance on this machine that is probed by TCP."""
+        return None
+
+    @abstractmethod
     def get(self, mode: str) -> Call | None:
         """Read one of a thousand keys."""
 
@@ -71,6 +83,20 @@ class ConsulDialect(Dialect):
     def put(self, size: int = 64, key: str = "key/") -> Call:
         """PUT /v1/kv."""
         return Call("PUT", f"/v1/kv/{key}{{k}}", "{n}" + "x" * (size - 9))
+
+    def put_one(self, key: str, value: str) -> Call:
+        """PUT /v1/kv."""
+        return Call("PUT", f"/v1/kv/{key}", value)
+
+    def wait_for_key(self, key: str, index: int) -> Call:
+        """A long poll."""
+        return Call("GET", f"/v1/kv/{key}?stale" + (f"&index={index}&wait=20s" if index else ""))
+
+    def probed(self, service: str, port: int, every: str) -> Call | None:
+        """PUT /v1/agent/service/register."""
+        check = {"TCP": f"127.0.0.1:{port}", "Interval": every, "Timeout": "1s"}
+        body = {"ID": service, "Name": service, "Address": "127.0.0.1", "Port": port, "Check": check}
+        return Call("PUT", "/v1/agent/service/register", json.dumps(body))
 
     def get(self, mode: str) -> Call | None:
         """GET /v1/kv."""
@@ -130,6 +156,14 @@ class EtcdDialect(Dialect):
     def _put(key: str, value: str) -> Call:
         body = f'{{"key":"{_base64(key)}{{c}}","value":"{{b}}{_base64(value)}"}}'
         return Call("POST", "/v3/kv/put", body)
+
+    def put_one(self, key: str, value: str) -> Call:
+        """kv/put."""
+        return Call("POST", "/v3/kv/put", json.dumps({"key": _base64(key), "value": _base64(value)}))
+
+    def wait_for_key(self, key: str, index: int) -> Call:
+        """A watch at any member is of its own copy."""
+        return Call("POST", "/v3/watch", json.dumps({"create_request": {"key": _base64(key)}}))
 
     def get(self, mode: str) -> Call | None:
         """kv/range; etcd's default is the linearizable read."""

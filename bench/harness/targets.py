@@ -20,6 +20,10 @@ READY_TIMEOUT_S = 60.0
 NODES = 3
 
 
+class NotThere(Exception):
+    """The cluster that was named cannot be measured; the message is for the user."""
+
+
 class Target(ABC):
     """A cluster. `servers` are the processes, empty for a cluster that somebody else started."""
 
@@ -139,6 +143,14 @@ class Running(Target):
     def addresses(self) -> list[tuple[str, int]]:
         """As given."""
         return self._addresses
+
+    def start(self) -> None:
+        """It runs already. NotThere if a node of it does not."""
+        for host, port in self._addresses:
+            try:
+                ask((host, port), Call("GET", "/v1/status/leader"))
+            except (OSError, ValueError) as error:
+                raise NotThere(f"http://{host}:{port} does not answer as Consul would: {error}") from None
 
     def version(self) -> str:
         """As the first node says."""

@@ -23,7 +23,7 @@ class Scope:
 
 
 class Workload(ABC):
-    """`prepare` once per target, then `run` once per round, then `verify`."""
+    """`prepare` once per target, then `run` once per round, then `verify`; in the end `report` what is to be drawn."""
 
     name: str
     # Needs processes that the harness started.
@@ -61,7 +61,7 @@ class Workload(ABC):
         """What the cluster got wrong, a line each: a fast wrong answer is no figure."""
         return []
 
-    def timelines(self) -> list[dict[str, Any]]:
+    def report(self) -> list[dict[str, Any]]:
         """What is worth drawing as it went by."""
         return []
 

@@ -77,7 +77,7 @@ class Election(Workload):
         self._drawn[title] = outage.timeline(title)
         return outage
 
-    def timelines(self) -> list[dict[str, Any]]:
+    def report(self) -> list[dict[str, Any]]:
         """The last of each kind."""
         return list(self._drawn.values())
 

@@ -59,6 +59,6 @@ class Failover(Workload):
         self._drawn[f"{target.name}: {case}"] = outage.timeline(f"{target.name}: {case}")
         return outage.without_writes_s
 
-    def timelines(self) -> list[dict[str, Any]]:
+    def report(self) -> list[dict[str, Any]]:
         """The last of each kind."""
         return list(self._drawn.values())

@@ -29,6 +29,12 @@ class Watch(Workload):
     def run(self, target: Target, seed: int) -> list[Figure]:
         """At the leader in default mode, and stale at a follower."""
         figures = []
+        if target.over_grpc:
+            self.left_out.append(
+                f"watch at {target.over_grpc}: no client here keeps up with a thousand streams of it"
+            )
+        elif target.dialect.wait_for(SERVICE, DEFAULT, 1).method == "GET":
+            self.left_out.append(f"watch / stream at {target.name}: it has long polls only")
         leader = target.leader()
         follower = (leader + 1) % len(target.addresses)
         for watchers in self.scope.choose((1, 1000), (1, 100, 1000, 5000)):

@@ -1,6 +1,7 @@
 """`raftreg verify`: load and faults on a cluster, and a verdict on what it promised."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,7 +139,7 @@ def _names(known: tuple[str, ...]) -> Any:
 @click.option(
     "--data",
     metavar="DIR",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(exists=True, file_okay=False, writable=True, path_type=Path),
     help="Where the nodes that are started keep their data.  [temporary]",
 )
 @click.option("--keep", is_flag=True, help="Leave data and logs, or the keys in a running cluster, behind.")
@@ -182,6 +183,9 @@ def _options(given: dict[str, Any]) -> Options:
         faults = ()
     if not given["workloads"]:
         raise WrongUse("--workloads none: nothing would be looked at")
+    report = None if given["no_report"] else given["report"]
+    if report is not None and not os.access(report.absolute().parent, os.W_OK):
+        raise WrongUse(f"--report {report} cannot be written: choose another folder, or give --no-report")
     return Options(
         seconds=given["seconds"],
         seed=given["seed"],
@@ -192,7 +196,7 @@ def _options(given: dict[str, Any]) -> Options:
         clients=given["clients"],
         rate=given["rate"],
         timeout_s=given["timeout"],
-        report=None if given["no_report"] else given["report"],
+        report=report,
         data=given["data"],
         keep=given["keep"],
     )

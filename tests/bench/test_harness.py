@@ -71,6 +71,8 @@ def test_a_regression_beyond_the_noise_is_named() -> None:
     steady = results(ours=(100.0, 100.0), peer=())
     said = {rate: compare(steady, results(ours=(rate, rate), peer=()))[0][-1] for rate in (50.0, 97.0, 200.0)}
     assert {50.0: "WORSE", 97.0: "", 200.0: "better"} == said
+    once = [compare(results((100.0,), ()), results((rate,), ()))[0][-1] for rate in (80.0, 70.0)]
+    assert ["", "WORSE"] == once
 
 
 def test_an_outage_is_the_longest_gap_after_the_fault() -> None:

@@ -89,6 +89,7 @@ def test_told_to_stop_it_ends_everything(tmp_path: Path, number: signal.Signals)
         (["--http", "127.0.0.1:1", "--allow-faults", "--pids", "n1"], "write NODE=NAME"),
         (["--http", "https://a"], "only http:// is spoken"),
         (["--seconds", "0"], "not in the range"),
+        (["--report", "/no/such/folder/page.html"], "cannot be written: choose another folder"),
     ],
 )
 def test_wrong_usage_is_told(arguments: list[str], said: str) -> None:
