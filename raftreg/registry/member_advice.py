@@ -2,6 +2,7 @@
 
 from raftreg.consensus import Status
 from raftreg.registry.member_names import is_silent
+from raftreg.registry.standing import standing_outside
 
 
 def warnings_about(voters: int) -> list[str]:
@@ -23,12 +24,8 @@ def warnings_about(voters: int) -> list[str]:
 
 def advice_on(status: Status) -> list[str]:
     """What waits for an operator, with the command to run, in a sentence each."""
-    lines = []
-    if status.removed:
-        lines.append(
-            f"{status.name} was removed from the cluster: stop it; to take it back, empty its data directory and start "
-            "it with --join"
-        )
+    outside = standing_outside(status)
+    lines = [outside] if outside else []
     for stranger in status.strangers:
         lost = [peer for peer in status.peers if peer.name.lower() == stranger.name.lower()]
         if lost:

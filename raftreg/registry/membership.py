@@ -15,6 +15,7 @@ from raftreg.errors import NotLeader, Refused
 from raftreg.registry.member_advice import warnings_about
 from raftreg.registry.member_names import NobodyWaits, Wish, resolve, voter_called
 from raftreg.registry.messages import Messenger
+from raftreg.registry.standing import standing_outside
 
 _RESOLVE: Final = "members-resolve"
 _CHANGE: Final = "members-change"
@@ -72,6 +73,7 @@ class Membership:
         Raises Refused (400, 404, 409: nothing was done, the text says why and what to do), NoLeader (nothing was
         done) or OutcomeUnknown within twice the write timeout.
         """
+        self._check_inside()
         asked = [wish.kind, wish.which, wish.by, wish.standby, wish.force]
         kind, member, old, standby = _fields(await self._messenger.tell(_RESOLVE, asked), 4)
         step = MemberChange(kind, str(member), str(old), bool(standby))
@@ -110,13 +112,26 @@ class Membership:
 
     async def transfer(self, to: str = "") -> str:
         """Have another voter lead, `to` or the most advanced; the name of the new leader. Raises as `change`."""
+        self._check_inside()
         step = await self._messenger.tell(_HEIR, to)
         return name_of(str(await self._messenger.tell(_TRANSFER, _fields(step, 2))))
 
     async def view(self) -> MembersView:
         """The leader's view: who is in, who waits, who lags. Raises NoLeader."""
+        self._check_inside()
         status, warnings = _fields(await self._messenger.tell(_VIEW, None), 2)
         return MembersView(_unpacked(status), tuple(map(str, warnings)))
+
+    def _check_inside(self) -> None:
+        """Refused if this node has nobody to ask: who is no member knows of no leader."""
+        status = self._consensus.status()
+        outside = standing_outside(status)
+        if status.role == "starting":
+            outside = "this node has no cluster yet"
+        if outside is not None:
+            names = ", ".join(sorted(peer.name for peer in status.peers if peer.name != status.name))
+            where = f" ({names})" if names else ""
+            raise Refused(409, f"{outside}; ask a node that is a member{where}")
 
     # -- on the leader ---------------------------------------------------------------------------------------------
     def _leading(self) -> Status:

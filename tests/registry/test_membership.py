@@ -217,3 +217,22 @@ def test_a_node_that_was_just_started_is_waited_for() -> None:
         assert "d.9" == (await registries["b"].membership.change(Wish("add", "d"))).member
 
     run(scenario)
+
+
+def test_who_is_no_member_has_nobody_to_ask() -> None:
+    """It says so at once, with what to run and where; and its page does."""
+
+    async def scenario(cluster: MemberCluster, registries: dict[str, Registry]) -> None:
+        del cluster.members["c.1"]
+        membership = registries["c"].membership
+        text = "this node is no member of cluster c1; to make it one: raftreg operator raft add c"
+        for asked in (membership.change(Wish("add", "c")), membership.transfer(), membership.view()):
+            with pytest.raises(Refused) as refused:
+                await asked
+            assert (409, f"{text}; ask a node that is a member (a, b)") == (
+                refused.value.status,
+                refused.value.text,
+            )
+        assert [text] == advice_on(cluster.nodes["c"].status())
+
+    run(scenario)
