@@ -8,9 +8,14 @@ What is guaranteed
       delay ends no earlier than it says.
     * A node of this cluster that its leader lost turns critical (`serfHealth`) after `lost_after_s`, and passing when
       it is back. What was registered through it with an address of its own moves to a living node.
+    * A learner that keeps up becomes a voter, unless it is a standby. Members are replaced or removed only if operators
+      have set so, one at a time, and by the same rules that hold for operators (`autopilot`). The node of a member that
+      was removed leaves the catalog.
     * A duty does not die: expected failures are tried again, anything else is logged with its traceback and the duty
       goes on, with growing pauses.
 What is not
+    * That last thing when the leader dies right after a removal: the node then stays as one that is lost, until
+      somebody makes it leave (`/v1/agent/force-leave`).
     * Probing: checks with an address to probe are the business of `raftreg.checks` on the node that they belong to.
     * Exactness: deadlines are late by the time that a command takes, and by up to a tenth of a second.
 

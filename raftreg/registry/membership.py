@@ -23,9 +23,8 @@ _HEIR: Final = "leader-resolve"
 _TRANSFER: Final = "leader-transfer"
 _VIEW: Final = "members-view"
 _SETTLE_S: Final = 2.0  # for how long a step waits for the one before it
-_PATIENCE_S: Final = (
-    2.0  # for how long a node that is to come is waited for, within a quarter of the time for all
-)
+# For a node that is to come, but for no more than half of the time that a change has.
+_PATIENCE_S: Final = 5.0
 _LOOK_S: Final = 0.02
 _NOTICE_S: Final = 0.1
 
@@ -55,7 +54,7 @@ class Membership:
     def __init__(self, consensus: Consensus, messenger: Messenger, timeout_s: float) -> None:
         """`timeout_s`: that of the messenger, for each of the two steps."""
         self._consensus = consensus
-        self._looks = round(min(_PATIENCE_S, timeout_s / 2) / _LOOK_S)
+        self._patience_s = min(_PATIENCE_S, timeout_s / 2)
         self._messenger = messenger
         for kind, handler in (
             (_RESOLVE, self._on_resolve),
@@ -149,12 +148,15 @@ class Membership:
 
     async def _step(self, wish: Wish) -> MemberChange:
         """What is meant. A node that was just started is waited for: it may be about to connect."""
-        for _ in range(self._looks):
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._patience_s
+        while True:
             try:
                 return resolve(self._leading(), wish)
             except NobodyWaits:
-                await asyncio.sleep(_LOOK_S)
-        return resolve(self._leading(), wish)
+                if loop.time() >= end:
+                    raise
+            await asyncio.sleep(_LOOK_S)
 
     async def _on_change(self, caller: str, payload: object) -> object:
         kind, member, old, standby = _fields(payload, 4)
@@ -169,8 +171,10 @@ class Membership:
 
     async def _settled(self) -> None:
         """Wait for the member set before this one to be committed; who carries the next step out refuses it else."""
-        for _ in range(round(_SETTLE_S / _LOOK_S)):
-            if self._leading().members_committed:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _SETTLE_S
+        while True:
+            if self._leading().members_committed or loop.time() >= end:
                 return
             await asyncio.sleep(_LOOK_S)
 
