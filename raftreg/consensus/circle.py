@@ -207,11 +207,14 @@ class Circle:
             self._say_standing()
 
     def take_aim(self) -> None:
-        """Dial the members; and, while none of them is there, also what the operator named."""
+        """Dial the members; and, while none of them is there, also what the operator named.
+
+        So does a single voter: it may be on the data of another cluster, or on a copy, and they know.
+        """
         members, settings, of = self.newest.members.all - {self._me}, self._settings, self._book.of
         addresses = [(member, of(member)) for member in sorted(members)]
         targets = [Target(name_of(member), address, member) for member, address in addresses if address]
-        if members and members.isdisjoint(self._met):
+        if members.isdisjoint(self._met):
             names = {target.name for target in targets}
             targets += [Target(*peer) for peer in settings.peers.items() if peer[0] not in names]
             targets += [Target("", address) for address in settings.join]

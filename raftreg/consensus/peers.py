@@ -153,7 +153,8 @@ class Peers:
         if self.circle.admission.was_let_in:
             return False
         self._refused_by.add(name)
-        others = {name_of(voter) for voter in self.circle.newest.members.voters} - {self.settings.name}
+        voters = map(name_of, self.circle.newest.members.voters)
+        others = {*voters, *self.settings.peers} - {self.settings.name}
         return 2 * len(self._refused_by & others) > len(others)
 
     def _condemn(self, said: str) -> None:

@@ -179,20 +179,6 @@ class TestDataDirectories:
         assert ours in line
         assert 200 == put(cluster["n2"], "still")
 
-    def test_an_empty_directory_under_the_name_of_a_member(self, cluster: Cluster) -> None:
-        """A node that lost its disk is refused by its peers; both sides say so, and the rest goes on."""
-        node = cluster["n1"]
-        node.kill()
-        shutil.rmtree(node.data)
-        node.log.unlink()
-        node.start()
-        line = ended(node)
-        assert "refused this node" in line
-        assert "n1" in line
-        others = "".join(other.log.read_text() for other in cluster.running())
-        assert "refused" in others
-        assert 200 == put(cluster["n2"], "still")
-
     def test_a_file_in_place_of_the_directory(self, tmp_path: Path) -> None:
         """What cannot be written is named."""
         (tmp_path / "file").write_text("")
