@@ -9,10 +9,10 @@ import pytest
 
 from raftreg.addresses import Address
 from raftreg.clock import SystemClock
-from raftreg.consensus import MemberChange, PeerStatus
+from raftreg.consensus import MemberChange, PeerStatus, Status
 from raftreg.consensus.node import RaftNode, RaftSettings
-from raftreg.errors import StartRefused
-from tests.consensus.trios import NAMES, Trio
+from raftreg.errors import NotLeader, OutcomeUnknown, Refused, StartRefused
+from tests.consensus.trios import NAMES, PATIENCE_S, Trio
 from tests.consensus.worlds import ListMachine
 from tests.e2e.cluster import free_ports
 
@@ -51,15 +51,30 @@ class Growth(Trio):
 
     async def take_in(self, node: RaftNode, old: str = "") -> None:
         """Add a stranger, or replace a member by it, wait until it has caught up, and promote it."""
-        leader = await self.leader_of(node)
         member = node.status().id
-        await self.until(lambda: member in {each.id for each in leader.status().strangers})
-        await leader.change_members(MemberChange("replace" if old else "add", member, old))
-        await self.until(lambda: peer_of(leader, member).caught_up is True)
-        await leader.change_members(MemberChange("promote", member))
-        await self.until(lambda: node.status().leader_id is not None and peer_of(node, member).voter)
+        await self.until(lambda: member in {each.id for each in self._leaders_view().strangers})
+        await self.change(MemberChange("replace" if old else "add", member, old))
+        await self.until(
+            lambda: any(each.id == member and each.caught_up for each in self._leaders_view().peers)
+        )
+        await self.change(MemberChange("promote", member))
+        await self.until(lambda: any(each.id == member and each.voter for each in node.status().peers))
 
-    async def leader_of(self, *but: RaftNode) -> RaftNode:
+    async def change(self, change: MemberChange) -> None:
+        """Have whoever leads change the members; on a busy machine that may be another node in between."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not done(change, self._leaders_view()):
+                try:
+                    await (await self.leader_of()).change_members(change)
+                except (NotLeader, OutcomeUnknown, Refused):
+                    await asyncio.sleep(0.05)
+
+    def _leaders_view(self) -> Status:
+        """What a leader says; what any node says while there is none."""
+        views = sorted((node.status() for node in self.nodes.values()), key=lambda view: view.term)
+        return next((view for view in reversed(views) if view.role == "leader"), views[-1])
+
+    async def leader_of(self) -> RaftNode:
         """Who leads, among those that are members."""
 
         def leading() -> RaftNode | None:
@@ -68,13 +83,23 @@ class Growth(Trio):
         await self.until(lambda: leading() is not None)
         leader = leading()
         assert leader is not None
-        assert leader not in but
         return leader
 
 
 def peer_of(node: RaftNode, member: str) -> PeerStatus:
     """A member as a node sees it."""
     return next(peer for peer in node.status().peers if peer.id == member)
+
+
+def done(change: MemberChange, view: Status) -> bool:
+    """Whether a change is in the member set that is in use."""
+    voters = {peer.id for peer in view.peers if peer.voter}
+    members = {peer.id for peer in view.peers}
+    if change.kind == "promote":
+        return change.member in voters
+    if change.kind == "remove":
+        return view.members_committed and change.member not in members
+    return change.member in members
 
 
 def with_growth(directory: Path, scenario: Callable[[Growth], Awaitable[None]]) -> None:
@@ -138,8 +163,8 @@ def test_a_removed_node_knows_it_and_keeps_quiet(tmp_path: Path) -> None:
         nodes = await three(growth)
         leader = await growth.leader_of()
         gone = next(node for node in nodes if node is not leader)
-        member, term = gone.status().id, leader.status().term
-        await leader.change_members(MemberChange("remove", member))
+        member = gone.status().id
+        await growth.change(MemberChange("remove", member))
         await growth.until(lambda: gone.status().removed)
         assert member not in {peer.id for peer in gone.status().peers}
         await growth.stop(gone.settings.name)
@@ -147,7 +172,8 @@ def test_a_removed_node_knows_it_and_keeps_quiet(tmp_path: Path) -> None:
         await growth.until(lambda: gone.status().removed)
         await growth.until(lambda: [member] == [each.id for each in leader.status().strangers])
         await asyncio.sleep(2 * gone.settings.election_timeout_max_s)
-        assert (term, "leader") == (leader.status().term, leader.status().role)
+        assert gone.driver is not None
+        assert 0 == gone.driver.engine.election.round
         await growth.take_in(gone)
         assert not gone.status().removed
 
@@ -184,10 +210,7 @@ def test_a_member_whose_log_names_only_members_that_are_gone_comes_back(tmp_path
         for name in ("n4", "n5"):
             await growth.take_in(await growth.begin(name, "n2"))
         for gone in nodes[1:]:
-            if (await growth.leader_of()) is gone:
-                await gone.transfer_leadership(growth.nodes["n4"].status().id)
-            leader = await growth.leader_of()
-            await leader.change_members(MemberChange("remove", gone.status().id))
+            await growth.change(MemberChange("remove", gone.status().id))
             await growth.stop(gone.settings.name)
         index, _ = await (await growth.leader_of()).propose(b"x")
         n1 = await growth.begin("n1", "n2", "n4")
