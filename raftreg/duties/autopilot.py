@@ -45,8 +45,8 @@ _REFUSED_S: Final = 5.0  # until a step that was refused is tried again
 class Watch:
     """Since when each member is silent, and since when each learner keeps up: by the leader's own clock.
 
-    A new leader has seen nothing yet: all silences begin with it. A learner that falls back for a moment, as on a busy
-    machine, keeps its time.
+    A new leader has heard nobody yet: silences begin with it, but for those whose connections it lost before. A learner
+    that falls back for a moment, as on a busy machine, keeps its time.
     """
 
     def __init__(self, began: float) -> None:
@@ -67,9 +67,14 @@ class Watch:
         }
 
     def silent_s(self, peer: PeerStatus, now: float) -> float:
-        """Seconds for which a member was silent, as far as this leader can tell."""
+        """Seconds for which a member was silent, as far as this leader can tell.
+
+        While connected, members say nothing to one that does not lead. But whose connection is gone was silent since.
+        """
         led_s = now - self._began
-        return led_s if peer.last_contact_s is None else min(peer.last_contact_s, led_s)
+        if peer.last_contact_s is None:
+            return led_s
+        return min(peer.last_contact_s, led_s) if peer.connected else peer.last_contact_s
 
     def kept_up_s(self, peer: PeerStatus, now: float) -> float:
         """Seconds for which a learner has kept up; 0 if it does not."""

@@ -116,9 +116,16 @@ def test_a_wiped_member_waits(status: Status) -> None:
         assert step is None or step.kind == "promote"
 
 
-def test_a_new_leader_believes_no_silence_yet() -> None:
-    """It counts from when it began to lead."""
-    assert decide(WIPED, rejoin=True, after_s=29.0) is None
+def test_a_new_leader_counts_anew() -> None:
+    """From when it began to lead, where a connection stands, or there never was one; else from when that was lost."""
+    for c in (
+        replace(peer("c", silent_s=40), connected=True),
+        replace(peer("c", silent_s=2), last_contact_s=None),
+    ):
+        status = view(*THREE[:2], c, strangers=(stranger("c"),))
+        assert decide(status, rejoin=True, after_s=29.0) is None
+        assert MemberChange("replace", "c.9", "c.1") == decide(status, rejoin=True, after_s=30.0)
+    assert MemberChange("replace", "c.9", "c.1") == decide(WIPED, rejoin=True, after_s=0.0)
 
 
 FIVE = (*THREE, peer("d"), peer("e", silent_s=40))
