@@ -1,7 +1,8 @@
 """The shell around the handlers: aiohttp's low-level server turned into `Request` and `Response`, and back.
 
 aiohttp parses HTTP/1.1, keeps connections, takes chunked bodies and cancels the handler when its client is gone;
-this module adds limits, `Expect: 100-continue` and gzip. Nothing else of raftreg knows aiohttp's server side.
+this module adds limits, `Expect: 100-continue` and gzip. Requests that need none of that pass by it, see `connection`:
+they come as `Plain` and go as bytes, through the same handlers. Nothing else of raftreg knows aiohttp's server side.
 """
 
 import asyncio

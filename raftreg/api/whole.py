@@ -18,7 +18,8 @@ def one_piece(
     status: int, headers: Mapping[str, str], body: bytes, *, version: int = 1, keeps: bool = True
 ) -> bytes:
     """A whole answer of HTTP/1.`version`. ValueError for a header with a line break in it."""
-    fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    fields = "\r\n".join(map(": ".join, headers.items()))
+    fields = f"{fields}\r\n" if fields else ""
     if fields.count("\n") != len(headers) or fields.count("\r") != len(headers):
         raise ValueError(f"a line break in a header: {fields!r}")
     connection = "" if keeps and version else f"Connection: {'keep-alive' if keeps else 'close'}\r\n"

@@ -15,6 +15,7 @@ from raftreg.api.http import Request, Response
 from raftreg.api.listener import Listener
 from raftreg.api.render import text_response
 from raftreg.api.routes import EAGER, EAGER_BODY_MAX, ROUTES
+from raftreg.api.whole import one_piece
 from tests.api.local_api import start_api, until
 from tests.api.test_listener import Client, get, put, serve
 
@@ -461,3 +462,12 @@ def test_watchers_past_aiohttp_are_woken() -> None:
         await listener.stop(1.0)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("headers", [{"A": "b\r\nC: d"}, {"A": "b\nC: d"}, {"A\r\nC": "d"}])
+def test_headers_cannot_bring_others_with_them(headers: dict[str, str]) -> None:
+    """A line break in a header is a bug that is found, not an answer with more headers."""
+    assert one_piece(200, {}, b"").endswith(b"GMT\r\nContent-Length: 0\r\n\r\n")
+    assert one_piece(200, {"A": "b"}, b"").startswith(b"HTTP/1.1 200 OK\r\nA: b\r\nDate: ")
+    with pytest.raises(ValueError, match="line break"):
+        one_piece(200, headers, b"")
