@@ -156,6 +156,10 @@ class FakeNode:
         """Call back in `FakeCluster.elect`."""
         self.callbacks.append(callback)
 
+    def has_leader(self) -> bool:
+        """Whether somebody was elected."""
+        return self.cluster.leader is not None
+
     def status(self) -> Status:
         """The little that registries look at."""
         return replace(

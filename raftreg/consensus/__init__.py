@@ -180,6 +180,10 @@ class Consensus(Protocol):
         """Call back (without arguments) after the role or the leader changed. Must not raise."""
         ...
 
+    def has_leader(self) -> bool:
+        """Whether `status` names a leader, at a small part of its cost."""
+        ...
+
     def status(self) -> Status:
         """This node's view, now."""
         ...

@@ -20,7 +20,7 @@ from raftreg.consensus.election import Election
 from raftreg.consensus.feed import Feed
 from raftreg.consensus.files import BRING_BACK
 from raftreg.consensus.guard import Guard, Message
-from raftreg.consensus.journal import Journal, Log, Placed
+from raftreg.consensus.journal import Entry, Journal, Log, Placed
 from raftreg.consensus.members import APP, CONFIG, Members
 from raftreg.consensus.reads import Reads
 from raftreg.consensus.serializer import Serializer
@@ -131,6 +131,10 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
             self.serializer.durable_index = snapshot.index
         self.guard._onNodeConnected(self.shadow)
 
+    def __dir__(self) -> list[str]:
+        """pysyncobj looks at each name for methods to replicate, of which there are none, and so calls properties."""
+        return []
+
     def _make_guard(self, engine: Any, self_node: Node, others: list[Node]) -> Guard:
         self.guard = Guard(self, self_node, others)
         return self.guard
@@ -173,8 +177,8 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
     @property
     def leader(self) -> str | None:
         """Member id of the leader that this node follows (itself if it leads)."""
-        node = self._getLeader()
-        return None if node is None else str(node.id)
+        node = self._SyncObj__raftLeader
+        return None if node is None else node.id
 
     @property
     def settled(self) -> bool:
@@ -259,6 +263,20 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
             self.pending_bytes -= size
             mine = self.journal.term_at(index) == term
             committed(result if mine else None, mine)
+
+    def _SyncObj__getCurrentLogIndex(self) -> int:  # pysyncobj's name
+        return self.journal.entries[-1][1]
+
+    def _SyncObj__getEntries(
+        self, start: int | None, count: int | None = None, size: int | None = None
+    ) -> Sequence[Entry]:  # pysyncobj's name
+        """Entries from an index on, a slice of bounded size: `size` is larger than that (`seams.configuration`)."""
+        entries = self.journal.entries
+        if start is None or start < entries[0][1]:
+            return []
+        position = start - entries[0][1]
+        bounded: Sequence[Entry] = self.journal[position : None if count is None else position + count]
+        return bounded
 
     def _checkCommandsToApply(self) -> None:  # pysyncobj's name
         """Its queue of commands is empty for ever: proposals go straight into the log."""
@@ -403,7 +421,8 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         self.election.tick()
         if self.journal.size_bytes > LOG_BYTES:
             self.forceLogCompaction()
-        self._onTick(0)
+        if self.leading or self._has_work:
+            self._onTick(0)
         self.guard.forced = False
         if self.leading:
             self._broadcast()
@@ -417,6 +436,18 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
             self.world.on_change()
         if self.raftLastApplied < self.raftCommitIndex:
             self.want_tick()  # pysyncobj applies one bounded slice per tick
+
+    @property
+    def _has_work(self) -> bool:
+        """Whether pysyncobj's tick would do anything while this node does not lead; mostly it would not."""
+        campaigns = self._SyncObj__raftElectionDeadline < 0.0  # see `start_election`
+        applies = self._SyncObj__raftCommitIndex > self._SyncObj__raftLastApplied
+        return campaigns or applies or self._compaction_due
+
+    @property
+    def _compaction_due(self) -> bool:
+        serializer = self.serializer
+        return bool(self._SyncObj__forceLogCompaction or serializer.under_way or serializer.is_due())
 
     def close(self) -> None:
         """There will be no tick any more: whoever waits is told so, and open files are closed."""
@@ -453,14 +484,15 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
     @property
     def at_rest(self) -> bool:
         """Whether a tick would find nothing to do before `next_deadline`: all is applied and told."""
-        if self.raftLastApplied != self.raftCommitIndex or self.leader != self._told_leader:
+        commit = self._SyncObj__raftCommitIndex
+        if self._SyncObj__raftLastApplied != commit or self.leader != self._told_leader:
             return False
         if not self.election.at_rest:
             return False
-        if not self.leading:
+        if self.role_number != _LEADER:
             return True  # What it was sent is on its way to the disk already, and answered when it is there.
         last, log = self.journal.last, self.journal.log
-        told = self._broadcast_last == last == self.raftCommitIndex and self._commit_sent == last
+        told = self._broadcast_last == last == commit and self._commit_sent == last
         if log.seq != log.synced:
             return False
         return told and self.reads.at_rest and not self.transfers.active and not self.guard.congested

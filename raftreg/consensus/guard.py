@@ -273,8 +273,9 @@ class Guard(Transport):  # type: ignore[misc]  # pysyncobj is untyped
     def _release_acks(self, only: str | None = None) -> None:
         """Let acks count up to what is durable here: the leader's own vote for an entry."""
         engine, limit = self.engine, self.engine.journal.durable + 1
+        current, everybody = engine.raftCurrentTerm, engine.members.all
         for member, (term, following) in self._acked.items():
-            if term != engine.raftCurrentTerm or member not in engine.members.all:
+            if term != current or member not in everybody:
                 continue
             told = (term, min(following, limit))
             if member == only or (only is None and told > self._delivered.get(member, (0, 0))):

@@ -103,6 +103,10 @@ class LocalConsensus:
         """Call back after start and stop."""
         self._callbacks.append(callback)
 
+    def has_leader(self) -> bool:
+        """Itself, while it runs."""
+        return self._running
+
     def status(self) -> Status:
         """A leader that is its only peer."""
         leads = self._running

@@ -51,7 +51,7 @@ class Members:
     @property
     def all(self) -> frozenset[str]:
         """Voters and learners."""
-        return self.voters | self.learners
+        return self.voters | self.learners if self.learners else self.voters
 
     def majority(self, ids: Iterable[str]) -> bool:
         """Whether the voters among `ids` are more than half of all voters."""

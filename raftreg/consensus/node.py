@@ -20,7 +20,7 @@ from raftreg.consensus.machinery import Machinery, Wires, real_machinery
 from raftreg.consensus.members import Members
 from raftreg.consensus.peers import Peers
 from raftreg.consensus.settings import RaftSettings
-from raftreg.consensus.status import starting_status, status_of
+from raftreg.consensus.status import known_leader, starting_status, status_of
 from raftreg.consensus.target import Target
 from raftreg.errors import Fatal, NoLeader, NotLeader, StartRefused
 
@@ -163,7 +163,13 @@ class RaftNode:
 
     def _send_member(self, member: str, message: list[Any]) -> bool:
         """What the engine says goes to those only with which this process may act as a member."""
-        return self._peers is not None and self._peers.act_together(member) and self._send(member, message)
+        peers, wires = self._peers, self._wires
+        return (
+            peers is not None
+            and wires is not None
+            and peers.act_together(member)
+            and wires.send(member, message)
+        )
 
     def _reset(self, member: str) -> None:
         if self._wires is not None:
@@ -255,6 +261,12 @@ class RaftNode:
     def on_change(self, callback: Callable[[], None]) -> None:
         """See `Consensus.on_change`."""
         self._callbacks.append(callback)
+
+    def has_leader(self) -> bool:
+        """See `Consensus.has_leader`."""
+        if self.driver is None or self._wires is None:
+            return False
+        return known_leader(self.driver.engine, self.settings, self.clock.now()) is not None
 
     def status(self) -> Status:
         """See `Consensus.status`."""

@@ -114,7 +114,10 @@ class Peers:
 
     def received(self, member_id: str, message: list[object]) -> None:
         """A message of a peer whose hello was accepted."""
-        self._guarded(lambda: self._received(member_id, message))
+        try:  # As `_guarded` does it, without its calls: this is for each message.
+            self._received(member_id, message)
+        except BaseException as error:
+            self._on_fatal(error)
 
     def _received(self, member_id: str, message: list[object]) -> None:
         if message[0] != m.GENESIS:

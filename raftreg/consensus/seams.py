@@ -25,9 +25,15 @@ ATTRIBUTES = {
     "_SyncObj__otherNodes": "written: the voters of the latest member set, less this node",
     "_SyncObj__readonlyNodes": "written: its learners",
     "_SyncObj__serializer": "replaced by ours",
+    "_SyncObj__raftLeader": "read, without the calls of a property",
+    "_SyncObj__raftCommitIndex": "likewise",
+    "_SyncObj__raftLastApplied": "likewise",
+    "_SyncObj__forceLogCompaction": "read: whether a tick has to look at the log",
 }
 METHODS = {
     "_SyncObj__doApplyCommand": "overridden: no pickle, our own types of entries",
+    "_SyncObj__getEntries": "overridden: the same in fewer calls, for each message and each tick",
+    "_SyncObj__getCurrentLogIndex": "overridden, likewise",
     "_SyncObj__sendAppendEntries": "called: one broadcast per tick that appended something",
     "_SyncObj__loadDumpFile": "overridden and called: the log is aligned with the snapshot first; failure is fatal",
 }
@@ -62,7 +68,16 @@ pysyncobj.syncobj.createJournal = _inject_journal
 
 
 class Peer(str, Node):  # type: ignore[misc]  # pysyncobj is untyped
-    """A node as pysyncobj knows it. Its tables are keyed by them: a text is hashed and compared much faster."""
+    """A node as pysyncobj knows it. Its tables are keyed by them: a text is hashed and compared much faster.
+
+    `id` is an attribute here, and a property that costs a call in pysyncobj.
+    """
+
+    id: str = ""
+
+    def __init__(self, member_id: str) -> None:
+        super().__init__(member_id)
+        self.__dict__["id"] = member_id
 
 
 class NullPoller:

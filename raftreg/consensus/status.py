@@ -10,6 +10,7 @@ from raftreg.consensus.members import name_of
 
 if TYPE_CHECKING:
     from raftreg.consensus.circle import Circle
+    from raftreg.consensus.engine import Engine
     from raftreg.consensus.machinery import Wires
     from raftreg.consensus.settings import RaftSettings
 
@@ -41,14 +42,24 @@ def starting_status(settings: "RaftSettings", member_id: str) -> Status:
     )
 
 
+def _contact_s(engine: "Engine", now: float) -> float:
+    return 0.0 if engine.leading else now - engine.election.leader_contact
+
+
+def known_leader(engine: "Engine", settings: "RaftSettings", now: float) -> str | None:
+    """Member id of the leader, None if there is none.
+
+    One that was silent for longer than it takes to elect another may still lead, but nobody knows.
+    """
+    return engine.leader if _contact_s(engine, now) <= 2 * settings.election_timeout_max_s else None
+
+
 def status_of(
     circle: "Circle", wires: "Wires", settings: "RaftSettings", book: AddressBook, clock: Clock
 ) -> Status:
     """The view of a node that has a cluster. One that is no member shows the members that it was told of."""
     engine, now = circle.driver.engine, clock.now()
-    contact_s = 0.0 if engine.leading else now - engine.election.leader_contact
-    # One that was silent for longer than it takes to elect another may still lead, but nobody knows.
-    leader = engine.leader if contact_s <= 2 * settings.election_timeout_max_s else None
+    leader = known_leader(engine, settings, now)
     return Status(
         id=engine.member_id,
         name=settings.name,
@@ -63,7 +74,7 @@ def status_of(
         durable_index=engine.journal.durable,
         snapshot_index=engine.serializer.durable_index,
         cluster_id=engine.members.cluster_id,
-        leader_contact_s=contact_s,
+        leader_contact_s=_contact_s(engine, now),
         peers=_peers(circle, wires, book, now),
         members_index=engine.journal.placed.index,
         members_committed=engine.journal.placed.index <= engine.raftCommitIndex,

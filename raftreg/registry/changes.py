@@ -34,7 +34,7 @@ class LeaderChanges:
     def _look(self) -> None:
         """The short while is over."""
         self._timer = None
-        if self._consensus.status().leader_name is not None:
+        if self._consensus.has_leader():
             self._wake()
         elif any(not waiter.done() for waiter in self._waiters):
             self._timer = asyncio.get_running_loop().call_later(RETRY_S, self._look)

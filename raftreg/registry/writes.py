@@ -107,7 +107,7 @@ class Writer:
         leaderless_s = 0.0
         while waiting:
             _, waiting = await asyncio.wait(waiting, timeout=_DRAIN_LOOK_S)
-            is_led = self._consensus.status().leader_name is not None
+            is_led = self._consensus.has_leader()
             leaderless_s = 0.0 if is_led else leaderless_s + _DRAIN_LOOK_S
             if leaderless_s >= DRAIN_WITHOUT_LEADER_S:
                 self.abandon()

@@ -55,8 +55,8 @@ class Cluster:
 
     def monotonic(self) -> float:
         """The clock of the host whose callback runs, for pysyncobj."""
-        host = self.hosts.get(self.loop.life.name)
-        return self.loop.now if host is None else host.clock.monotonic()
+        monotonic = self.loop.life.monotonic
+        return self.loop.now if monotonic is None else monotonic()
 
     def leader(self) -> str | None:
         """The running host that leads the newest term."""

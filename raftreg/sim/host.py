@@ -35,7 +35,7 @@ class Host:
         self.pace = Pace(cluster.chance.stream("pace", name), cluster.profile.slow_syncs)
         self._wipes = 0
         self.disk = self._new_disk()
-        self.life = Life(name)
+        self.life = Life(name, 0, self.clock.monotonic)
         self.life.alive = False
         self.node: RaftNode | None = None
         self.registry: Registry | None = None
@@ -85,7 +85,7 @@ class Host:
         if self.life.alive:
             return
         cluster, loop = self.cluster, self.cluster.loop
-        self.life = Life(self.name, self.life.number + 1)
+        self.life = Life(self.name, self.life.number + 1, self.clock.monotonic)
         self.stopping = False
         self.troubled_at = loop.now
         cluster.log(self.name, f"starts (life {self.life.number})")

@@ -28,34 +28,38 @@ TURNS_MAX = 200_000  # callbacks at one instant: more is a loop that never ends
 
 
 class Life:
-    """One process of a host; `name` is for people."""
+    """One process of a host; `name` is for people. `monotonic` is the host's clock of that name."""
 
-    __slots__ = ("alive", "name", "number", "paused_until")
+    __slots__ = ("alive", "monotonic", "name", "number", "paused_until")
 
-    def __init__(self, name: str, number: int = 0) -> None:
+    def __init__(self, name: str, number: int = 0, monotonic: Callable[[], float] | None = None) -> None:
         self.name = name
         self.number = number
+        self.monotonic = monotonic
         self.alive = True
         self.paused_until = 0.0
 
 
-class SimHandle(asyncio.TimerHandle):
-    """A callback that waits for its turn."""
+class SimHandle(list[Any]):
+    """A callback that waits for its turn: when, order, callback (None when it was cancelled), arguments, life.
 
-    __slots__ = ("life",)
+    There are millions of them: a list is made at once, and the heap compares it without a call.
+    """
 
-    def __init__(
-        self, when: float, callback: Callable[..., object], args: tuple[Any, ...], life: Life
-    ) -> None:
-        self._when = when
-        self._callback = callback
-        self._args = args
-        self._cancelled = False
-        self.life = life
+    __slots__ = ()
 
     def cancel(self) -> None:
         """Never run it."""
-        self._cancelled = True
+        self[2] = None
+
+    def cancelled(self) -> bool:
+        """Whether it will never run."""
+        return self[2] is None
+
+    def when(self) -> float:
+        """The time of the world at which it is due."""
+        when: float = self[0]
+        return when
 
 
 class SimLoop(asyncio.AbstractEventLoop):
@@ -69,7 +73,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         self.life = self.world
         self._chance = chance
         self._ready: deque[SimHandle] = deque()
-        self._heap: list[tuple[float, int, SimHandle]] = []
+        self._heap: list[SimHandle] = []
         self._order = 0
         self._tasks: list[asyncio.Task[Any]] = []
         self._reports: list[SimHandle] | None = None
@@ -77,30 +81,30 @@ class SimLoop(asyncio.AbstractEventLoop):
     # -- scheduling --------------------------------------------------------------------------------------------------
     def at(self, when: float, life: Life, callback: Callable[..., object], *args: Any) -> SimHandle:
         """Run a callback at a time of the world, in a life."""
-        handle = SimHandle(when, callback, args, life)
-        self._order += 1
-        heappush(self._heap, (when, self._order, handle))
+        self._order = order = self._order + 1
+        handle = SimHandle((when, order, callback, args, life))
+        heappush(self._heap, handle)
         return handle
 
-    def call_soon(
+    def call_soon(  # type: ignore[override]  # it has what asyncio asks of a handle
         self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> SimHandle:
         """At this instant, after what is ready already."""
-        handle = SimHandle(self.now, callback, args, self.life)
+        handle = SimHandle((self.now, 0, callback, args, self.life))
         self._ready.append(handle)
         return handle
 
     def soon(self, life: Life, callback: Callable[..., object], *args: Any) -> None:
         """Like call_soon, in another life."""
-        self._ready.append(SimHandle(self.now, callback, args, life))
+        self._ready.append(SimHandle((self.now, 0, callback, args, life)))
 
-    def call_soon_threadsafe(
+    def call_soon_threadsafe(  # type: ignore[override]  # as above
         self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> SimHandle:
         """What a simulated thread reports. Its writer lets it go when the job has taken its time."""
         if self._reports is None:
             return self.call_soon(callback, *args)
-        handle = SimHandle(self.now, callback, args, self.life)
+        handle = SimHandle((self.now, 0, callback, args, self.life))
         self._reports.append(handle)
         return handle
 
@@ -117,7 +121,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         """Run what was collected."""
         self._ready.extend(reports)
 
-    def call_later(
+    def call_later(  # type: ignore[override]  # as above
         self,
         delay: float,
         callback: Callable[[Unpack[Ts]], object],
@@ -125,9 +129,9 @@ class SimLoop(asyncio.AbstractEventLoop):
         context: Context | None = None,
     ) -> SimHandle:
         """After some seconds."""
-        return self.at(self.now + max(0.0, delay), self.life, callback, *args)
+        return self.at(self.now + delay if delay > 0.0 else self.now, self.life, callback, *args)
 
-    def call_at(
+    def call_at(  # type: ignore[override]  # as above
         self,
         when: float,
         callback: Callable[[Unpack[Ts]], object],
@@ -135,7 +139,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         context: Context | None = None,
     ) -> SimHandle:
         """At a time of this loop's clock."""
-        return self.at(max(self.now, when), self.life, callback, *args)
+        return self.at(when if when > self.now else self.now, self.life, callback, *args)
 
     def time(self) -> float:
         """The loop's clock. It is the same for all hosts; what drifts and jumps is `HostClock`."""
@@ -174,9 +178,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         self.call_later(self._chance.uniform(*EXECUTOR_S), _execute, future, func, args)
         return future
 
-    def get_debug(self) -> bool:
-        """Never."""
-        return False
+    get_debug = staticmethod(bool)  # Never; each future and each task asks.
 
     def is_running(self) -> bool:
         """Always, as far as its callbacks can tell."""
@@ -213,27 +215,29 @@ class SimLoop(asyncio.AbstractEventLoop):
         while self.failure is None:
             if ready:
                 handle = ready.popleft()
+                _, _, callback, args, life = handle
                 turns += 1
                 if turns > TURNS_MAX:
-                    raise RuntimeError(f"no end of callbacks at {self.now:.6f}: {handle._callback!r}")
+                    raise RuntimeError(f"no end of callbacks at {self.now:.6f}: {callback!r}")
             elif heap and heap[0][0] <= end:
-                when, _, handle = heappop(heap)
+                handle = heappop(heap)
+                when, _, callback, args, life = handle
                 if when > self.now:
                     self.now, turns = when, 0
             else:
                 self.now = max(self.now, end)
                 return
-            life = handle.life
-            if handle._cancelled or not life.alive:
+            if callback is None or not life.alive:
                 continue
             if life.paused_until > self.now:
                 self._order += 1
-                heappush(heap, (life.paused_until, self._order, handle))
+                handle[0], handle[1] = life.paused_until, self._order
+                heappush(heap, handle)
                 continue
             self.events += 1
             self.life = life
             try:
-                handle._callback(*handle._args)
+                callback(*args)
             except BaseException as error:
                 self.fail(error)
 

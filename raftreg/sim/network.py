@@ -67,19 +67,21 @@ class Path:
 
     def delay_s(self) -> float:
         """How long the next packet takes."""
-        weather, chance = self.weather, self.chance.random()
-        delay = weather.delay_s + self.chance.random() * weather.spread_s
+        weather, random = self.weather, self.chance.random
+        chance = random()
+        delay = weather.delay_s + random() * weather.spread_s
         if chance < weather.loss:
             return delay + RETRANSMISSION_S
         if chance < weather.loss + weather.late:
-            return delay + self.chance.random() * 0.05
+            return delay + random() * 0.05
         return delay
 
     def duplicates(self, now: float) -> bool:
         """Whether this packet comes twice."""
         if now < self.duplicating_until:
             return self.chance.random() < 0.6
-        return self.weather.duplicate > 0.0 and self.chance.random() < self.weather.duplicate
+        chance = self.weather.duplicate
+        return chance > 0.0 and self.chance.random() < chance
 
 
 class Network:

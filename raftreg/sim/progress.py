@@ -69,7 +69,8 @@ class Progress:
         due = max((index for when, index in self._commits if when <= now - self.lag_s), default=0)
         for name in majority:
             node = cluster.hosts[name].node
-            applied = node.status().applied_index if node is not None else 0
+            driver = node.driver if node is not None else None
+            applied = driver.engine.raftLastApplied if driver is not None else 0
             if applied < due:
                 text = f"{name} is at entry {applied}; {due} was committed {self.lag_s:.1f} s ago or earlier"
                 checks.violated("lag", text)

@@ -17,19 +17,20 @@ class End:
     """One end of a connection. `live` from the moment it counts until it was closed or replaced."""
 
     __slots__ = (
-        "arrives_at", "heard_at", "leaks", "life", "live", "number", "other", "packet", "packet_at", "path", "peer",
-        "under_way", "wires",
+        "arrives_at", "heard_at", "leaks", "life", "live", "loop", "number", "other", "packet", "packet_at", "path",
+        "peer", "under_way", "wires",
     )  # fmt: skip
 
     def __init__(self, wires: "SimWires", peer: Hello, path: Path) -> None:
         self.wires = wires
         self.peer = peer
         self.path = path  # to the other end
+        self.loop = wires.network.loop
         self.other: End
         self.live = False
         self.leaks = False  # a fault: what is under way when it is closed arrives over the next connection
         self.number = 0
-        self.heard_at = wires.network.loop.now
+        self.heard_at = self.loop.now
         self.packet: Packet = []
         self.packet_at = -1.0
         self.arrives_at = 0.0
@@ -38,7 +39,7 @@ class End:
     # -- sending -------------------------------------------------------------------------------------------------------
     def send(self, message: Any) -> None:
         """Put a message on its way; all of one instant travel together."""
-        now = self.wires.network.loop.now
+        now = self.loop.now
         if self.packet_at == now and self.packet:
             self.packet.append(message)
             return
@@ -48,12 +49,16 @@ class End:
 
     def _post(self, packet: Packet | None) -> None:
         """None says goodbye. While the path is cut it waits, in order."""
-        path, loop = self.path, self.wires.network.loop
+        path, loop = self.path, self.loop
         if path.cuts:
             path.held.append(lambda: self._post(packet))
             return
         delay = path.delay_s() + path.slow_s + (path.detour_s if self.leaks else 0.0)
-        when = max(loop.now + delay, path.stalled_until, self.arrives_at + 1e-9)
+        when, after = loop.now + delay, self.arrives_at + 1e-9
+        if when < after:
+            when = after
+        if when < path.stalled_until:
+            when = path.stalled_until
         self.arrives_at = when
         other = self.other
         if packet is None:
@@ -65,7 +70,7 @@ class End:
 
     def say_goodbye(self, *, abrupt: bool) -> None:
         """Tell the other end that this one is closed. `abrupt`: what is under way may be lost."""
-        loop = self.wires.network.loop
+        loop = self.loop
         if abrupt and not self.path.cuts:
             loop.at(loop.now + self.path.delay_s(), self.other.wires.life, self.other.lost)
         else:
@@ -84,12 +89,12 @@ class End:
 
     def deliver(self, packet: Packet) -> None:
         """Give the node what came together."""
-        network = self.wires.network
-        self.heard_at = network.loop.now
+        wires = self.wires
+        self.heard_at = self.loop.now
         if self.other.packet is packet:
             self.other.packet = []
-        network.note(self, packet)
-        delegate, member = self.wires.delegate, self.peer.member_id
+        wires.network.note(self, packet)
+        delegate, member = wires.delegate, self.peer.member_id
         for message in packet:
             if not self.live:
                 return
@@ -106,7 +111,7 @@ class End:
                 return
             older.retire(by_peer=False)
         self.live = True
-        self.heard_at = wires.network.loop.now
+        self.heard_at = self.loop.now
         wires.live[self.peer.member_id] = self
         wires.delegate.connected(self.peer)
 
