@@ -58,8 +58,9 @@ class AddressBook:
         return "" if address is None else str(Address(*address))
 
     def texts(self, members: Iterable[str]) -> dict[str, str]:
-        """Of those that are known."""
-        return {member: text for member in sorted(members) if (text := self.text(member))}
+        """What to tell others, of those that are known: what a process says of itself before what was given here."""
+        found = {member: self._heard.get(member) or self.of(member) for member in sorted(members)}
+        return {member: str(Address(*address)) for member, address in found.items() if address}
 
     @staticmethod
     def _note(table: dict[str, Address], member: str, text: str) -> None:

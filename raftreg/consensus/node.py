@@ -183,7 +183,7 @@ class RaftNode:
         self._loop.call_later(seconds, lambda: None if self._stopping else self._guarded(work))
 
     def _members_changed(self) -> None:
-        if self._peers is not None and self._peers.circle is not None:
+        if self._peers is not None and self._peers.circle is not None and not self._stopping:
             self._peers.circle.changed()
 
     def _addresses(self) -> dict[str, str]:

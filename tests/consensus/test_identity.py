@@ -210,6 +210,21 @@ async def test_old_copy_of_a_data_directory_is_recognised(tmp_path: Path) -> Non
     await later.close()
 
 
+@on_loop
+async def test_who_is_in_no_set_any_more_is_forgotten(tmp_path: Path) -> None:
+    """Also on disk: what is kept of processes is bounded by who can come to count."""
+    data_dir = open_data_dir(tmp_path, "n1", CLOCK)
+    data_dir.peer_book.note(hello(3, "a"))
+    data_dir.peer_book.keep({"n2." + "22" * 16})
+    assert data_dir.judge_starts(hello(2, "b")) is not None
+    data_dir.peer_book.keep({"n3.x"})
+    assert data_dir.judge_starts(hello(2, "b")) is None
+    await data_dir.close()
+    later = open_data_dir(tmp_path, "n1", CLOCK)
+    assert later.judge_starts(hello(2, "b")) is None
+    await later.close()
+
+
 def test_a_start_that_never_acted_is_not_counted(data_dir: DataDir) -> None:
     """A copy that its peers refuse cannot climb over the count of the newer directory by being started again."""
     for _ in range(3):

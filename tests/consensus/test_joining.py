@@ -258,6 +258,27 @@ def test_a_copy_of_the_days_when_the_first_was_alone_is_found_out(tmp_path: Path
     with_growth(tmp_path, scenario)
 
 
+def test_the_name_of_a_member_is_free_when_that_has_ended(tmp_path: Path) -> None:
+    """As long as it is alive another process with its name is told to go on trying, and the member goes on."""
+
+    async def scenario(growth: Growth) -> None:
+        n1 = await growth.found("n1")
+        n2 = await growth.begin("n2", "n1")
+        await growth.take_in(n2)
+        await growth.until(lambda: n1.status().role == "leader")
+        address, growth.nodes["first"] = growth.addresses.pop("n2"), growth.nodes.pop("n2")
+        fresh = await growth.begin("n2", "n1", directory="fresh")
+        assert address != growth.addresses["n2"]
+        await asyncio.sleep(0.3)
+        assert ("starting", ()) == (fresh.status().role, n1.status().strangers)
+        await n1.propose(b"x")
+        await growth.stop("first")
+        await growth.until(lambda: [fresh.status().id] == [each.id for each in n1.status().strangers])
+        assert {} == growth.ended
+
+    with_growth(tmp_path, scenario)
+
+
 def test_who_has_no_cluster_and_nobody_to_ask_is_told_the_three_ways(tmp_path: Path) -> None:
     """Nothing is left behind, so that each of them is still open."""
 
