@@ -51,6 +51,7 @@ def main() -> int:
     folder = Path(options.out)
     folder.mkdir(parents=True, exist_ok=True)
     results.write(folder)
+    print("drawing the report", file=sys.stderr)
     write_report(results, folder)
     print_table(results)
     print(f"\nreport: {folder / 'report.html'}")
@@ -82,7 +83,7 @@ def _parse() -> argparse.Namespace:
         "--only", action="append", metavar="WORKLOADS", default=[], help=f"of {', '.join(NAMES)}, by commas"
     )
     parser.add_argument(
-        "--rounds", type=int, help="how often each is measured (3; in a quick run 2, those with faults 1)"
+        "--rounds", type=int, help="how often each is measured (3; in a quick run 2, those that take long 1)"
     )
     parser.add_argument("--seed", type=int, default=1, help="of what is random (1)")
     parser.add_argument("--out", default="bench-results", help="folder of the results (bench-results)")

@@ -1,13 +1,12 @@
 """How values are spread: for each case a histogram and the share of the values below."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
-from matplotlib.ticker import NullFormatter
 
 from bench.harness.colours import COLOURS
 from bench.harness.figures import Results
@@ -17,19 +16,17 @@ BINS = 40
 Curve = Sequence[tuple[float, float]]
 
 
-def distributions(results: Results, workload: str) -> list[tuple[str, Drawing]]:
+def distributions(results: Results, workload: str) -> Iterator[tuple[str, Drawing]]:
     """(title, picture) for each case of one workload of which the distribution was kept, a line per target."""
     cases = dict.fromkeys(f.key for f in results.figures if f.workload == workload and f.curve)
-    drawings = []
     for key in cases:
         curves = {}
         for target in results.targets():
             found = [figure.curve for figure in results.of(key, target) if figure.curve]
             if found:
                 curves[target] = [(share, max(value, 1e-6) * 1e3) for share, value in found[-1]]
-        metric = key[2].removeprefix("rate").removesuffix("p50").strip() or "latency"
-        drawings.append((f"distribution of {workload}, {key[1]}: {metric}", _drawn(curves)))
-    return drawings
+        metric = " ".join(word for word in key[2].replace("p50", "").split() if word != "rate") or "latency"
+        yield f"distribution of {workload}, {key[1]}: {metric}", _drawn(curves)
 
 
 def _drawn(curves: dict[str, list[tuple[float, float]]]) -> Drawing:
@@ -66,7 +63,7 @@ def _logarithmic(axes: Axes, least: float, greatest: float) -> None:
     ticks = [step * 10.0**power for power in range(first, last) for step in steps]
     axes.set_xticks([tick for tick in ticks if least / 1.05 <= tick <= greatest * 1.05])
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.minorticks_off()
     axes.set_xlabel("ms (logarithmic)")
 
 

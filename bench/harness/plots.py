@@ -1,7 +1,7 @@
 """Pictures of the figures, as SVG and PNG: bars per workload, distributions, failovers as they went by, growth."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ PROPERTIES: Any = {
     "axes.axisbelow": True,
     "svg.fonttype": "none",
     "figure.dpi": 110,
+    "figure.constrained_layout.w_pad": 0.1,
+    "figure.constrained_layout.h_pad": 0.08,
 }
 _ROW_INCHES = 0.32
 
@@ -32,32 +34,33 @@ def draw(results: Results, folder: Path) -> list[tuple[str, Path]]:
     folder.mkdir(exist_ok=True)
     mpl.use("agg")
     drawn = []
-    with plt.rc_context(PROPERTIES | {"figure.max_open_warning": 0}):
+    with plt.rc_context(PROPERTIES):
         for title, drawing in _drawings(results):
             path = folder / f"{re.sub(r'[^a-z0-9]+', '-', title.lower()).strip('-')}.svg"
-            drawing.savefig(path, bbox_inches="tight")
-            drawing.savefig(path.with_suffix(".png"), bbox_inches="tight")
+            drawing.savefig(path)
+            drawing.set_layout_engine("none")  # What was laid out for the one file holds for the other.
+            drawing.savefig(path.with_suffix(".png"))
             plt.close(drawing)
             drawn.append((title, path))
     return drawn
 
 
-def _drawings(results: Results) -> list[tuple[str, Drawing]]:
-    drawings = []
+def _drawings(results: Results) -> Iterator[tuple[str, Drawing]]:
+    """One after the other, so that only one is held at a time."""
     groups: dict[tuple[str, str, str], list[tuple[str, str, str]]] = {}
     for key in results.measured():
         figure = next(figure for figure in results.figures if figure.key == key)
         groups.setdefault((figure.workload, figure.metric, figure.unit), []).append(key)
     for (workload, metric, unit), keys in groups.items():
         if workload != "consistency":
-            drawings.append((f"{workload}: {metric}", _bars(results, keys, unit)))
+            yield f"{workload}: {metric}", _bars(results, keys, unit)
     for workload in dict.fromkeys(figure.workload for figure in results.figures if figure.curve):
-        drawings += distributions(results, workload)
+        yield from distributions(results, workload)
     growth = [key for key in results.measured() if key[0] == "resources" and "keys" in key[1]]
     if growth:
-        drawings.append(("growth with the data", _growth(results, growth)))
-    drawings += [(f"timeline of {each['title']}", timeline.drawn(each)) for each in results.timelines]
-    return drawings
+        yield "growth with the data", _growth(results, growth)
+    for each in results.timelines:
+        yield f"timeline of {each['title']}", timeline.drawn(each)
 
 
 def _bars(results: Results, keys: Sequence[tuple[str, str, str]], unit: str) -> Drawing:
@@ -87,7 +90,7 @@ def _bars(results: Results, keys: Sequence[tuple[str, str, str]], unit: str) -> 
     axes.set_yticks(range(len(keys)), [key[1] for key in keys])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
-    axes.margins(x=0.14)
+    axes.margins(x=0.14, y=0.1 / len(keys))
     more = next(f for f in results.figures if f.key == keys[0]).better == UP
     axes.set_xlabel(
         f"{unit}, median of the rounds (dots: each round); {'more' if more else 'less'} is better"
@@ -103,15 +106,24 @@ def _growth(results: Results, keys: Sequence[tuple[str, str, str]]) -> Drawing:
     for axes, metric in ((memory, "memory of a node"), (disk, "disk of a node")):
         for target in results.targets():
             points = [
-                (int(key[1].partition(" ")[0].replace(",", "")), results.median(key, target))
+                (_keys(key), results.median(key, target))
                 for key in keys
                 if key[2] == metric and results.of(key, target)
             ]
             if points:
                 axes.plot(*zip(*points, strict=True), "o-", color=COLOURS[target], label=target)
         axes.set_xscale("log")
+        axes.set_xticks(
+            sizes := sorted({_keys(key) for key in keys}), [f"{size:,}" for size in sizes], minor=False
+        )
+        axes.minorticks_off()
         axes.set_ylim(bottom=0)
         axes.set_xlabel("keys of 64 bytes, and a tenth as many services")
         axes.set_ylabel(f"{metric}, MiB")
     memory.legend(frameon=False)
     return drawing
+
+
+def _keys(key: tuple[str, str, str]) -> int:
+    """How many keys a case of growth is about."""
+    return int(key[1].partition(" ")[0].replace(",", ""))

@@ -7,7 +7,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import Patch
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator
 
 from bench.harness.colours import NOBODY, NODES
 
@@ -55,7 +55,8 @@ def _writes(axes: Axes, acknowledged: list[list[float]]) -> None:
         axes.axvspan(begin, end, color=GAP_COLOUR, label=f"no write acknowledged: {length * 1e3:,.0f} ms")
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    axes.minorticks_off()
     axes.set_ylabel("ms to the answer")
 
 

@@ -23,7 +23,7 @@ class Consistency(Workload):
 
     def run(self, target: Target, seed: int) -> list[Figure]:
         """How many checks passed, failed, and found no evidence."""
-        seconds = self.scope.choose(15, 60)
+        seconds = self.scope.choose(10, 60)
         command = [
             sys.executable,
             "-m",

@@ -43,7 +43,7 @@ class Election(Workload):
     def run(self, target: Target, seed: int) -> list[Figure]:
         """Twenty of each in a full run."""
         figures = []
-        times = self.scope.choose(3 if target.name == "raftreg" else 1, 20)
+        times = self.scope.choose(2 if target.name == "raftreg" else 1, 20)
         for name in SIGNALS:
             figures += self._figures(name, [self._outage(target, name) for _ in range(times)])
         with linked(target) as separate:

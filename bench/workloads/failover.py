@@ -30,7 +30,7 @@ class Failover(Workload):
         figures = []
         slow = target.name in ("consul", "etcd")
         for case, times in (
-            ("kill -9", self.scope.choose(2 if slow else 6, 20)),
+            ("kill -9", self.scope.choose(1 if slow else 6, 20)),
             ("host vanishes", self.scope.choose(1 if slow else 3, 10)),
         ):
             gaps = [self._gap(target, case) for _ in range(times)]

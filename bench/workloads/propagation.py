@@ -24,6 +24,7 @@ class Propagation(Workload):
     """
 
     name = "propagation"
+    is_long = True
 
     def run(self, target: Target, seed: int) -> list[Figure]:
         """The time until the last node leaves it out."""

@@ -41,7 +41,7 @@ class Replication(Workload):
         return figures
 
     def _measured(self, target: Target, case: str, size: int, clients: int) -> list[Figure]:
-        count = self.scope.choose(60, 300)
+        count = self.scope.choose(30, 300)
         leader = target.leader()
         with _background(target, leader, clients - 1, seconds=60.0):
             commits, applies = asyncio.run(_replicated(target.dialect, target.addresses, leader, size, count))

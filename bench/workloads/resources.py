@@ -52,7 +52,7 @@ class Resources(Workload):
         for case, call in (("KV PUT, 64 clients", target.dialect.put()), ("KV GET, 64 clients", get)):
             address = target.addresses[target.leader()]
             before = machine.cpu_s(target.pids())
-            found = load.closed_loop(address, call, clients=64, seconds=self.scope.choose(3.0, 8.0))
+            found = load.closed_loop(address, call, clients=64, seconds=self.scope.choose(2.0, 8.0))
             used = machine.cpu_s(target.pids()) - before
             per_10k = used / found.requests * 10_000
             figures.append(self.figure(case, "CPU per 10,000", "s", DOWN, per_10k))
@@ -62,7 +62,7 @@ class Resources(Workload):
 
     def _per_grpc_operation(self, target: Target) -> list[Figure]:
         figures = []
-        address, seconds = target.addresses[target.leader()], self.scope.choose(3.0, 8.0)
+        address, seconds = target.addresses[target.leader()], self.scope.choose(2.0, 8.0)
         for case, measure in (
             ("KV PUT, 64 clients", partial(grpc.puts, address)),
             ("KV GET, 64 clients", partial(grpc.closed_loop, address, grpc.get(stale=False))),

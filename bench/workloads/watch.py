@@ -25,6 +25,7 @@ class Watch(Workload):
     """1 to 5,000 watchers."""
 
     name = "watch"
+    is_long = True
 
     def run(self, target: Target, seed: int) -> list[Figure]:
         """At the leader in default mode, and stale at a follower."""
