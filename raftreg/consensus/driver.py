@@ -71,7 +71,8 @@ class Driver:
         self.disk_full = False
         self._ticking = self._closed = False
         self._seen: tuple[int, str | None] = (0, None)
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_due_s = 0.0  # on the loop's clock
         machinery = around.machinery
         self._jobs = Worker(around.loop, machinery.writer("raftreg-snapshot"), around.guarded)
         self.wal, self.engine = self._recovered(members, member_id, genesis, machine)
@@ -137,13 +138,14 @@ class Driver:
 
     def _set_timer(self, deadline: float) -> None:
         """Keep one timer; an earlier one that is set already may fire and find nothing due."""
-        loop, timer = self.around.loop, self._timer
+        loop = self.around.loop
         when = loop.time() + max(0.001, deadline - self.around.clock.now())
-        if timer is not None:
-            if timer.when() <= when + 0.001:
+        if self._timer is not None:
+            if self._timer_due_s <= when + 0.001:
                 return
-            timer.cancel()
-        self._timer = loop.call_at(when, self._timer_fired)
+            self._timer.cancel()
+        # The handle is not asked when it is due: uvloop gives one that knows no time if that has come meanwhile.
+        self._timer, self._timer_due_s = loop.call_at(when, self._timer_fired), when
 
     def _timer_fired(self) -> None:
         self._timer = None

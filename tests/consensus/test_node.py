@@ -1,7 +1,11 @@
 """Three members on real disks and sockets: bootstrap, forwarding, hand-over, restarts, and who is refused."""
 
 import asyncio
+import itertools
+import types
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pysyncobj.serializer
 import pysyncobj.syncobj
@@ -44,6 +48,30 @@ def test_the_order_of_the_first_start_does_not_matter(order: tuple[str, ...], tm
             lambda: all(peer.connected for node in trio.nodes.values() for peer in node.status().peers)
         )
         assert await trio.leader() in trio.nodes.values()
+
+    with_trio(tmp_path, scenario)
+
+
+def test_timers_may_be_due_before_they_are_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine uvloop gives a handle without a time then, and nobody stumbles over it."""
+
+    async def scenario(trio: Trio) -> None:
+        loop = asyncio.get_running_loop()
+        at_their_time, numbers = loop.call_at, itertools.count()
+
+        def call_at(when: float, callback: Callable[..., object], *args: object, **how: Any) -> Any:
+            handle = at_their_time(when, callback, *args, **how)
+            is_ours = getattr(callback, "__name__", "") == "_timer_fired"
+            return types.SimpleNamespace(cancel=handle.cancel) if is_ours and next(numbers) % 2 else handle
+
+        monkeypatch.setattr(loop, "call_at", call_at)
+        await trio.start()
+        leader = await trio.leader()
+        for number in range(20):
+            await leader.propose(b"%d" % number)
+            await asyncio.sleep(0.01)
+        assert {} == trio.ended
+        assert next(numbers) > 4
 
     with_trio(tmp_path, scenario)
 
