@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,6 +101,25 @@ def test_a_removed_member_disturbs_nobody_and_learns_that_it_is_out(trio: Net) -
     trio.run(1, until=lambda: False)
     assert not trio.engines["c"].leading
     assert term == trio.engines["c"].raftCurrentTerm
+
+
+def test_only_a_voter_that_is_not_removed_asks_for_votes(trio: Net) -> None:
+    """A learner, a stranger and who was told of its removal are silent however long nobody leads."""
+    trio.join("a", "l")
+    trio.start("s")
+    asked: set[str] = set()
+
+    def note(source: str, target: str, message: list[Any]) -> bool:
+        asked.update({source} if message[0] in ("P", "V") else ())
+        return True
+
+    engine = trio.engines["b"]
+    engine.told_members(Placed(1, 99, engine.members.step(_removal("b"))))
+    trio.loses = note
+    for member in "bcls":
+        trio.engines[member].election.deadline = 0.0
+    trio.run(1)
+    assert {"c"} <= asked <= {"a", "c"}
 
 
 def test_a_removal_that_is_older_than_the_own_set_is_not_believed(trio: Net) -> None:
