@@ -16,6 +16,7 @@ from raftreg.api.routes import BODY_SETTING, ROUTES, Route
 from raftreg.errors import RaftregError
 
 Answerer = Callable[[Request], Awaitable[Response]]
+_VERSION_BYTES = len("/v1/")
 UNKNOWN_BODY_MAX = 1024 * 1024  # bytes of a body that nobody is going to look at
 
 
@@ -35,11 +36,12 @@ class Router:
                 self._ends.setdefault(prefix, []).append((end, route))
             else:
                 (self._below if brace else self._exact)[prefix] = route
-        # Below these nothing else begins, so that the search ends there.
+        # Routes that are found by the first name of a path, such as /v1/kv/: nothing else begins below them.
         self._leaves = {
-            prefix
-            for prefix in self._below
-            if prefix not in self._ends
+            prefix: route
+            for prefix, route in self._below.items()
+            if prefix.find("/", _VERSION_BYTES) == len(prefix) - 1
+            and prefix not in self._ends
             and not any(other != prefix and other.startswith(prefix) for other in self._below)
         }
         self._depth_max = max((prefix.count("/") for prefix in self._below), default=0)
@@ -49,14 +51,16 @@ class Router:
         route = self._exact.get(path)
         if route is not None:
             return route, ""
+        end = path.find("/", _VERSION_BYTES) + 1
+        route = self._leaves.get(path[:end])
+        if route is not None:
+            return route, path[end:]
         found = None
         end = path.find("/") + 1
         for _ in range(self._depth_max):
             prefix = path[:end]
             route = self._below.get(prefix)
             if route is not None:
-                if prefix in self._leaves:
-                    return route, path[end:]
                 found = self._with_end(prefix, path[end:]) or (route, path[end:])
             end = path.find("/", end) + 1
             if end == 0:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from raftreg.consensus import messages as m
+from raftreg.consensus.members import Members
 
 if TYPE_CHECKING:
     from raftreg.consensus.engine import Engine
@@ -36,6 +37,8 @@ class Reads:
         self._waiting: deque[tuple[int, int, ReadAnswer]] = deque()
         self._want_ping = False
         self._lease_distrusted = False
+        # `_quorum_stamp`, and the member set for which it was found; None when somebody was heard since.
+        self._counted: tuple[Members, int] | None = None
 
     @property
     def at_rest(self) -> bool:
@@ -54,6 +57,7 @@ class Reads:
     def begin_term(self) -> None:
         """This node became leader: nobody was heard in this term yet."""
         self._contact.clear()
+        self._counted = None
         self._lease_distrusted = False
 
     def distrust_lease(self) -> None:
@@ -63,6 +67,7 @@ class Reads:
     def forget(self, member: str) -> None:
         """A member left."""
         self._contact.pop(member, None)
+        self._counted = None
 
     def heard_within(self, member: str, seconds: float) -> bool:
         """Whether a member answered, in this term, something that left no longer ago than that."""
@@ -71,11 +76,17 @@ class Reads:
     def _quorum_stamp(self) -> int:
         """The newest stamp that a majority, this node included, has answered."""
         engine = self.engine
-        voters = engine.members.voters
+        members = engine.members
+        if self._counted is not None and self._counted[0] is members:
+            return self._counted[1]
+        voters = members.voters
+        needed = len(voters) // 2  # of the others
+        if not needed:
+            return int(engine.now() * _MICRO)
         stamps = [self._contact.get(voter, 0) for voter in voters if voter != engine.member_id]
         stamps.sort(reverse=True)
-        needed = len(voters) // 2  # of the others
-        return stamps[needed - 1] if needed else int(engine.now() * _MICRO)
+        self._counted = members, stamps[needed - 1]
+        return stamps[needed - 1]
 
     def lease_holds(self) -> bool:
         """Whether no other leader can exist now, by the clocks."""
@@ -110,6 +121,7 @@ class Reads:
         """A member answered a message of this term that left at `stamp`."""
         if stamp > self._contact.get(member, 0):
             self._contact[member] = stamp
+            self._counted = None
             if self._waiting:
                 self._answer_confirmed()
 

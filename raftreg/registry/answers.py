@@ -54,7 +54,7 @@ def _free_of_charge(size: int) -> None:
     """For answers that are kept by nobody."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would make each twice as expensive
 class Answer(Generic[T]):
     """What a read found. `index` is at least 1; `last_contact_ms` is above 0 for stale reads only."""
 

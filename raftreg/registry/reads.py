@@ -41,6 +41,7 @@ class Reader:
             confirm: ReadRounds(consensus, changes, confirm, timeout_s) for confirm in (False, True)
         }
         self._contact: tuple[float, bool, float] = (float("-inf"), False, 0.0)
+        self._leased = False  # whether the last read needed nobody else: most likely the next does not either
         self.stopping = False
         replica.on_topics(lambda topics: self._answers.forget() if EVERYTHING in topics else None)
 
@@ -54,12 +55,11 @@ class Reader:
             await self._wait_for_index(options.min_index)
         stale = options.mode == "stale" and self._fresh_enough(options.max_stale_s)
         confirm = options.mode == "consistent"
-        while True:
-            leased = not stale and await self._catch_up(confirm)
+        if stale:
             found, encodings = self._answers.find(query)
-            # A process that was paused between the look at its lease and the answer must not trust it.
-            if not leased or self._consensus.read_index_now() is not None:
-                break
+        else:
+            leased = None if confirm else self._find_leased(query)
+            found, encodings = leased if leased is not None else await self._find_fresh(query, confirm)
         if options.index > 0 and found.index <= options.index:
             del found, encodings  # nobody shall hold an answer in memory that is old by the time it is given
             found, encodings = await self._block(query, options)
@@ -67,6 +67,26 @@ class Reader:
                 await self._catch_up(confirm)
                 found, encodings = self._answers.find(query)
         return self._answer(found, encodings, stale)
+
+    def _find_leased(self, query: "Query[T]") -> tuple[Found[T], Encodings] | None:
+        """What the query finds on a leader that needs to ask nobody; None on others.
+
+        A process that was paused between a look at its lease and the answer must not trust it: the look comes last.
+        """
+        if not self._leased:
+            return None
+        result = self._answers.find(query)
+        return result if self._consensus.read_index_now() is not None else None
+
+    async def _find_fresh(self, query: "Query[T]", confirm: bool) -> tuple[Found[T], Encodings]:
+        """What the query finds on a copy that holds all that was acknowledged before the call; see `_catch_up`."""
+        while True:
+            leased = await self._catch_up(confirm)
+            result = self._answers.find(query)
+            # As in `_find_leased`: a pause may have come in between.
+            if not leased or self._consensus.read_index_now() is not None:
+                self._leased = leased
+                return result
 
     def stop_waiting(self) -> None:
         """Let every blocking read return now, and every later one at once."""
