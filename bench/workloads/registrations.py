@@ -27,7 +27,7 @@ class Registrations(Workload):
                     target.addresses[number],
                     call,
                     clients=64,
-                    seconds=self.scope.choose(2.0, 8.0),
+                    seconds=self.scope.choose(1.0, 8.0),
                     keys=1000 if door == "catalog" else 100,
                 )
                 figures += self.loop_figures(f"{door}, {place}", found)
