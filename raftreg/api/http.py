@@ -7,6 +7,7 @@ dropped. Text that is no UTF-8 is carried with surrogateescape, so that a key ma
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 from urllib.parse import quote, quote_plus, unquote_to_bytes
 
@@ -59,9 +60,13 @@ class Query:
 
     @classmethod
     def parse(cls, text: str) -> "Query":
-        """The parameters of `text` (without the question mark)."""
+        """The parameters of `text` (without the question mark). Short texts that come again give the same object."""
         if not text:
             return NO_QUERY
+        return _parsed(text) if len(text) <= _PARSED_BYTES_MAX else cls._parse(text)
+
+    @classmethod
+    def _parse(cls, text: str) -> "Query":
         pairs = []
         for part in text.replace(";", "&").split("&"):
             if not part:
@@ -105,6 +110,8 @@ def _encode_parameter(text: str) -> str:
 
 
 NO_QUERY = Query()
+_PARSED_BYTES_MAX = 64
+_parsed = lru_cache(maxsize=512)(Query._parse)
 
 
 class Connection(Protocol):

@@ -8,9 +8,11 @@ import hashlib
 import re
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, TypeVar
 
 from raftreg.api.context import ApiContext
+from raftreg.api.http import Query as HttpQuery
 from raftreg.api.http import Request
 from raftreg.commands import Command, Ok
 from raftreg.durations import parse_duration
@@ -48,14 +50,25 @@ def parse_options(context: ApiContext, request: Request) -> Options:
         _check_cache_control(headers["Cache-Control"])
     if not query and "X-Raftreg-Min-Index" not in headers:
         return _NOTHING_ASKED
+    minimum = query.get("min-index") or headers.get("X-Raftreg-Min-Index", "")
+    if minimum or "index" in query:
+        return _read_options(context, query, minimum)
+    return _lasting_options(query)
+
+
+@lru_cache(maxsize=512)
+def _lasting_options(query: HttpQuery) -> Options:
+    """The options of a query that names no index, so that they are the same each time it comes."""
+    return _read_options(None, query, "")
+
+
+def _read_options(context: ApiContext | None, query: HttpQuery, minimum: str) -> Options:
     wait_s = _parse_wait(query.get("wait"))
     index = _parse_index(query.get("index"), "Invalid index")
-    mode = _parse_mode(request)
-    minimum = query.get("min-index") or headers.get("X-Raftreg-Min-Index", "")
-    if index:
-        wait_s += context.clock.uniform(
-            0.0, wait_s / 16
-        )  # so that clients that started together do not stay together
+    mode = _parse_mode(query)
+    if index and context is not None:
+        # So that clients that started together do not stay together.
+        wait_s += context.clock.uniform(0.0, wait_s / 16)
     options = ReadOptions(
         mode=mode,
         index=index,
@@ -66,8 +79,7 @@ def parse_options(context: ApiContext, request: Request) -> Options:
     return Options(options, query.get("dc"), "pretty" in query, "cached" in query, query.get("filter"))
 
 
-def _parse_mode(request: Request) -> Literal["default", "consistent", "stale"]:
-    query = request.query
+def _parse_mode(query: HttpQuery) -> Literal["default", "consistent", "stale"]:
     if "consistent" in query:
         for other in ("stale", "cached"):
             if other in query:

@@ -101,3 +101,19 @@ def test_query_keeps_order_and_tells_presence_from_value() -> None:
 def test_paths_survive_encoding(text: str) -> None:
     """What is written into a Location header is read back as the same path."""
     assert text == decode_percent(encode_path(text))
+
+
+def test_parameters_that_come_again_are_not_read_again() -> None:
+    """The same short query gives the same options object, except where each request gets its own: when it may wait."""
+
+    async def scenario(api: LocalApi) -> None:
+        assert parse(api, "stale&pretty") is parse(api, "stale&pretty")
+        assert parse(api, "stale").read.mode == "stale"
+        assert parse(api, "stale", {"X-Raftreg-Min-Index": "7"}).read.min_index == 7
+        assert parse(api, "stale").read.min_index == 0
+        assert len({parse(api, "index=1&wait=60s").read.wait_s for _ in range(20)}) > 1
+        long = "filter=" + "a" * 100
+        assert parse(api, long) == parse(api, long)
+        assert parse(api, long) is not parse(api, long)
+
+    run(scenario)
