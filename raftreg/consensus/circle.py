@@ -73,6 +73,12 @@ class Circle:
         return engine.told or engine.journal.placed
 
     @property
+    def committed(self) -> Placed:
+        """The newest committed member set that this node knows, by its log or by hearsay."""
+        engine = self.driver.engine
+        return engine.told or engine.committed_members
+
+    @property
     def known(self) -> frozenset[str]:
         """Ids in the sets that count or may come to count, and this node's own."""
         engine = self.driver.engine
@@ -171,7 +177,7 @@ class Circle:
 
     # -- member sets -----------------------------------------------------------------------------------------------
     def _notice(self) -> list[Any]:
-        committed = self.driver.engine.committed_members
+        committed = self.committed  # Also hearsay: who knows the way passes it on, member or not.
         return notice(committed, self._book.texts(committed.members.all))
 
     def tell(self, member: str) -> None:
@@ -195,7 +201,7 @@ class Circle:
         self._book.keep(kept)
         self._data_dir.peer_book.keep(kept)
         self._processes = {member: nonce for member, nonce in self._processes.items() if member in kept}
-        place = self.driver.engine.committed_members.place
+        place = self.committed.place
         if place != self._told_place:
             self._told_place = place
             for member, (hello, _) in list(self._met.items()):

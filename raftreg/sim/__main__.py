@@ -8,8 +8,9 @@ import click
 from raftreg.clock import SystemClock
 from raftreg.sim.faults import Fault
 from raftreg.sim.mutants import MUTANTS
-from raftreg.sim.profiles import PROFILES, of
+from raftreg.sim.profiles import GROUPS, PROFILES, of
 from raftreg.sim.run import Outcome, run
+from raftreg.sim.schedules import SCHEDULES
 from raftreg.sim.shrink import shrink
 from raftreg.sim.sweep import ALL, Plan, Sum, sweep
 
@@ -34,7 +35,7 @@ def _tell(outcome: Outcome, mutant: str | None, shrinking: bool) -> None:
     """What broke, the schedule, the story, and how to see it again."""
     click.echo(f"seed {outcome.seed}, profile {outcome.profile}: {outcome.failure}")
     best = outcome
-    if shrinking:
+    if shrinking and outcome.faults:
 
         def again(faults: list[Fault]) -> Outcome:
             return run(outcome.seed, of(outcome.profile), outcome.asked_s, mutant=mutant, faults=faults)
@@ -58,7 +59,7 @@ def _again(outcome: Outcome, mutant: str | None) -> str:
 
 def _list_mutants() -> None:
     for mutant in MUTANTS.values():
-        click.echo(f"{mutant.name:<26} {mutant.profile:<12} {mutant.what}")
+        click.echo(f"{mutant.name:<28} {mutant.profile:<17} {mutant.what}")
 
 
 def _find_mutants(seeds: range, seconds: float) -> None:
@@ -71,7 +72,7 @@ def _find_mutants(seeds: range, seconds: float) -> None:
             if rule is not None:
                 break
         found = f"{rule} (seed {seeds.start + tried - 1})" if rule is not None else "NOT FOUND"
-        click.echo(f"{name:<26} {found}, {_cpu_s() - begun:.1f} s")
+        click.echo(f"{name:<28} {found}, {_cpu_s() - begun:.1f} s")
         if rule is None:
             missed.append(name)
     click.echo(f"{len(MUTANTS) - len(missed)} of {len(MUTANTS)} mutants found")
@@ -86,7 +87,11 @@ def _find_mutants(seeds: range, seconds: float) -> None:
     "--seconds", default=30.0, show_default=True, help="Simulated seconds with faults, for each seed."
 )
 @click.option(
-    "--profile", type=click.Choice([ALL, *PROFILES]), default=ALL, show_default=True, help="Mix of faults."
+    "--profile",
+    type=click.Choice([*GROUPS, *PROFILES, *SCHEDULES]),
+    default=ALL,
+    show_default=True,
+    help="Mix of faults, group of them, or schedule.",
 )
 @click.option("--jobs", default=1, show_default=True, help="Processes.")
 @click.option("--keep-going", is_flag=True, help="Run all seeds, whatever fails.")

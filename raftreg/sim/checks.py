@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from raftreg.checkers.history import Change
 from raftreg.consensus.engine import Engine
 from raftreg.consensus.journal import Journal
-from raftreg.consensus.members import name_of
+from raftreg.consensus.members import Members, name_of
 from raftreg.errors import RaftregError
 from raftreg.model import KVEntry
 from raftreg.registry import EVERYTHING
@@ -85,13 +85,16 @@ class Checks:
 
     def _note_commit(self, replica: "WatchedReplica", index: int) -> None:
         driver = replica.node.driver if replica.node is not None else None
-        if driver is None:
-            return
-        engine = driver.engine
+        if driver is not None:
+            self.note_commit(driver.engine, index)
+
+    def note_commit(self, engine: Engine, index: int) -> None:
+        """A node is the first to apply an entry, or a member set."""
         term = engine.journal.term_at(index)
         if term is not None:
             self.committed.append((engine.raftCurrentTerm, index, term))
-            self._check_durable(engine, index, term)
+            if self.cluster.profile.membership is None:
+                self.check_durable(engine.members, index, term)
 
     def truncates(self, journal: Journal, index: int) -> None:
         """A node drops its log from an index on. What is committed is never among that."""
@@ -103,19 +106,20 @@ class Checks:
                     "truncation", f"entry {committed} of term {term}, committed, is dropped from {index} on"
                 )
 
-    def _check_durable(self, engine: Engine, index: int, term: int) -> None:
+    def check_durable(self, members: Members, index: int, term: int) -> None:
         """What is committed is on the disks of a majority. A host that is down has what was durable at its end."""
-        holders = []
-        for host in self.cluster.hosts.values():
-            journal = host.journal
-            if journal is None or (journal.entries and journal.first > index):
-                holders.append(host.name)  # Nothing is known of it, or a snapshot covers the entry.
-            elif journal.term_at(index) == term and journal.durable >= index:
-                holders.append(host.name)
-        if 2 * len(holders) <= len(engine.members.voters):
-            who = ", ".join(holders) or "nobody"
+        holders = [voter for voter in sorted(members.voters) if self._holds(voter, index, term)]
+        if not members.majority(holders):
+            who = ", ".join(map(name_of, holders)) or "nobody"
             text = f"entry {index} of term {term} is committed, but on the disks of {who} only"
             self.violated("commit durability", text)
+
+    def _holds(self, member: str, index: int, term: int) -> bool:
+        journal = self.cluster.journal_of(member)
+        if journal is None or not journal.entries:
+            return False
+        covered = journal.first > index  # by a snapshot
+        return covered or (journal.term_at(index) == term and journal.durable >= index)
 
     def loaded(self, replica: "WatchedReplica", before: int) -> None:
         """A node loaded a snapshot, at its start or from the leader."""
@@ -162,9 +166,10 @@ class Checks:
 
     def campaigns(self, engine: Engine) -> None:
         """A node asks for votes: only when a majority can have told it, in a pre-vote, that it would get theirs."""
-        name, network = name_of(engine.member_id), self.cluster.network
-        reach = network.within_reach(name, CAMPAIGN_S * self.cluster.profile.timing)
-        if not 2 * reach > len(self.cluster.names):
+        name, network, voters = name_of(engine.member_id), self.cluster.network, engine.members.voters
+        reached = network.within_reach(name, CAMPAIGN_S * self.cluster.profile.timing)
+        reach = sum(name_of(voter) in reached for voter in voters)
+        if not 2 * reach > len(voters):
             self.violated("needless campaign", f"{name} raises its term, though it reaches only {reach}")
 
     def _check_complete(self, engine: Engine, term: int, name: str) -> None:
@@ -186,9 +191,9 @@ class Checks:
     def check_logs(self) -> None:
         """Equal index and term anywhere: equal logs up to there."""
         logs = [
-            (host.name, host.node.driver.engine.journal)
+            (host.name, host.engine.journal)
             for host in self.cluster.hosts.values()
-            if host.up and host.node is not None and host.node.driver is not None
+            if host.up and host.engine is not None
         ]
         for (one, first), (other, second) in combinations(logs, 2):
             at = differ_at(first, second)

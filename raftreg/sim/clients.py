@@ -60,7 +60,7 @@ class Client:
         cluster = self.cluster
         if not cluster.busy:
             return
-        host = cluster.hosts[self.chance.choice(cluster.names)]
+        host = cluster.hosts[self.chance.choice(cluster.doors)]
         if not host.up or host.registry is None:
             self._pause()
             return
@@ -256,7 +256,7 @@ class Watcher:
         cluster = self.cluster
         if not cluster.busy:
             return
-        host = cluster.hosts[self.chance.choice(cluster.names)]
+        host = cluster.hosts[self.chance.choice(cluster.doors)]
         self._next()
         if host.up and host.registry is not None:
             self.loop.soon(host.life, self._begin, host, host.registry)

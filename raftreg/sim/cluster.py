@@ -4,13 +4,18 @@ from collections.abc import Callable
 
 from raftreg.chance import Chance
 from raftreg.checkers.history import Operation, Sighting, Watch
+from raftreg.consensus.journal import Journal
+from raftreg.consensus.members import Members
 from raftreg.registry.answers import ReadMode
 from raftreg.sim.checks import Checks
 from raftreg.sim.clients import Client, Watcher
 from raftreg.sim.host import Host
 from raftreg.sim.lockers import Locker
 from raftreg.sim.loop import SimLoop
+from raftreg.sim.media import Media
+from raftreg.sim.member_checks import MemberChecks
 from raftreg.sim.network import Network
+from raftreg.sim.operator import Operator
 from raftreg.sim.profiles import Profile
 from raftreg.sim.progress import Progress
 
@@ -43,7 +48,16 @@ class Cluster:
         self.when_copied: list[Callable[[str], None]] = []  # likewise, when a host begins a snapshot
         self.story: list[str] = []
         self.hosts = {name: Host(self, name) for name in self.names}
+        self.founders = self.names[
+            : profile.founders or None
+        ]  # the first members, and who is asked by clients
+        self.doors = list(self.founders)
+        self.places: dict[
+            str, tuple[Host, Media]
+        ] = {}  # member id -> where the disk with its promises is or was
         self.progress = Progress(self)
+        self.operator = Operator(self)
+        self.member_checks = MemberChecks(self)
 
     def begin(self) -> None:
         """Start every host, and the clients."""
@@ -62,10 +76,42 @@ class Cluster:
         """The running host that leads the newest term."""
         best: tuple[int, str] | None = None
         for host in self.hosts.values():
-            driver = host.node.driver if host.up and host.node is not None else None
-            if driver is not None and driver.engine.leading:
-                best = max(best or (0, ""), (int(driver.engine.raftCurrentTerm), host.name))
+            engine = host.engine if host.up else None
+            if engine is not None and engine.leading:
+                best = max(best or (0, ""), (int(engine.raftCurrentTerm), host.name))
         return None if best is None else best[1]
+
+    # -- who is on which disk ------------------------------------------------------------------------------------------
+    def introduce(self, host: Host, member: str) -> None:
+        """A process has read who it is, or made it."""
+        host.media.member = member
+        if not host.media.copied:
+            self.places[member] = (host, host.media)
+
+    def lost(self) -> set[str]:
+        """The ids whose disks are in no host now."""
+        return {member for member, (host, media) in self.places.items() if host.media is not media}
+
+    def journal_of(self, member: str) -> Journal | None:
+        """The log of a member, as it is or as it was at the end of its last life; None where nothing is known."""
+        host, media = self.places.get(member, (None, None))
+        if host is None or media is None:
+            return None
+        return host.journal if host.media is media else media.journal
+
+    def host_of(self, member: str) -> Host | None:
+        """The host that has the disk of a member."""
+        host, media = self.places.get(member, (None, None))
+        return host if host is not None and host.media is media else None
+
+    def members(self) -> Members | None:
+        """The newest member set that any running node goes by."""
+        best: tuple[int, int, Members] | None = None
+        for host in self.hosts.values():
+            placed = host.engine.journal.placed if host.up and host.engine is not None else None
+            if placed is not None and (best is None or (placed.term, placed.index) > best[:2]):
+                best = placed.term, placed.index, placed.members
+        return None if best is None else best[2]
 
     def revive(self, name: str) -> None:
         """Start a host again."""

@@ -31,7 +31,7 @@ def schedule(profile: Profile, chance: Stream, seconds: float) -> list[Fault]:
     if not profile.faults:
         return []
     kinds, weights = list(profile.faults), list(profile.faults.values())
-    begin = 0.02 if profile.name == "bootstrap" else 1.5
+    begin = 0.02 if profile.name.endswith("bootstrap") else 1.5
     at, faults = begin + chance.expovariate(profile.fault_rate), []
     while at < seconds:
         kind = chance.choices(kinds, weights)[0]

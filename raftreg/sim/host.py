@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raftreg.consensus.disk import SyncFailed
+from raftreg.consensus.engine import Engine
 from raftreg.consensus.journal import Journal
 from raftreg.consensus.machinery import Machinery
 from raftreg.consensus.node import RaftNode, RaftSettings
@@ -12,6 +13,7 @@ from raftreg.registry import Registry
 from raftreg.sim.clock import HostClock
 from raftreg.sim.disk import SimDisk
 from raftreg.sim.loop import Life
+from raftreg.sim.media import Media
 from raftreg.sim.probe import WatchedReplica
 from raftreg.sim.wires import SimWires
 from raftreg.sim.writer import Pace, SimWriter
@@ -24,6 +26,11 @@ DATA = Path("/raftreg-simulated")
 RESTART_S = 0.3
 
 
+def address_of(name: str) -> tuple[str, int]:
+    """Where the others reach a host."""
+    return name, 1
+
+
 class Host:
     """`node` and `registry` are those of the present life, None while there is none."""
 
@@ -33,8 +40,9 @@ class Host:
         drift = cluster.profile.drift
         self.clock = HostClock(cluster.loop, chance, 1.0 + chance.uniform(-drift, drift))
         self.pace = Pace(cluster.chance.stream("pace", name), cluster.profile.slow_syncs)
-        self._wipes = 0
-        self.disk = self._new_disk()
+        self._disks = 0
+        self.media = self._new_media()
+        self.shelf: list[Media] = []
         self.life = Life(name, 0, self.clock.monotonic)
         self.life.alive = False
         self.node: RaftNode | None = None
@@ -42,11 +50,22 @@ class Host:
         self.wires: SimWires | None = None
         self.stopping = False
         self.troubled_at = 0.0  # when it last started or ended
-        self._last_journal: Journal | None = None
 
-    def _new_disk(self) -> SimDisk:
-        chance = self.cluster.chance.stream("disk", self.name, self._wipes)
-        return SimDisk(chance, preallocates=chance.random() < 0.5)
+    def _new_media(self) -> Media:
+        chance = self.cluster.chance.stream("disk", self.name, self._disks)
+        self._disks += 1
+        return Media(SimDisk(chance, preallocates=chance.random() < 0.5))
+
+    @property
+    def disk(self) -> SimDisk:
+        """The disk that is in it."""
+        return self.media.disk
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine of the present life, None where there is none."""
+        driver = self.node.driver if self.node is not None else None
+        return None if driver is None else driver.engine
 
     @property
     def up(self) -> bool:
@@ -56,8 +75,8 @@ class Host:
     @property
     def journal(self) -> Journal | None:
         """The log of the present life, or of the last one as it was at its end; None where nothing is known."""
-        driver = self.node.driver if self.node is not None else None
-        return driver.engine.journal if driver is not None else self._last_journal
+        engine = self.engine
+        return engine.journal if engine is not None else self.media.journal
 
     def calm_since(self) -> float:
         """Since when nothing is wrong with it; later than now if something is."""
@@ -88,22 +107,13 @@ class Host:
         self.life = Life(self.name, self.life.number + 1, self.clock.monotonic)
         self.stopping = False
         self.troubled_at = loop.now
+        if "old-copy" in cluster.profile.faults and not self.media.copied:
+            self.media.keep_copy()
         cluster.log(self.name, f"starts (life {self.life.number})")
         loop.soon(self.life, self._start)
 
     def _start(self) -> None:
-        cluster, profile = self.cluster, self.cluster.profile
-        settings = RaftSettings(
-            self.name,
-            DATA / self.name,
-            ("sim", 0),
-            dict.fromkeys(cluster.names, ("sim", 0)),
-            None,
-            election_timeout_min_s=0.15 * profile.timing,
-            election_timeout_max_s=0.30 * profile.timing,
-            heartbeat_s=0.06 * profile.timing,
-            snapshot_entries=profile.snapshot_entries,
-        )
+        cluster, profile, settings = self.cluster, self.cluster.profile, self._settings()
         life = self.life
         machinery = Machinery(
             self.disk,
@@ -128,6 +138,28 @@ class Host:
         self.node = node
         cluster.loop.spawn(self._run(node))
 
+    def _settings(self) -> RaftSettings:
+        """First members know each other; everybody else knows where they are.
+
+        One that makes a cluster alone does so once: on another disk it is as everybody else.
+        """
+        profile, founders = self.cluster.profile, self.cluster.founders
+        founds = self.name in founders and (len(founders) > 1 or self._disks == 1)
+        hosts = self.cluster.names if self.name in founders and not founds else founders
+        known = {name: address_of(name) for name in hosts if founds or name != self.name}
+        return RaftSettings(
+            self.name,
+            DATA / self.name,
+            address_of(self.name),
+            known if founds else {},
+            None,
+            election_timeout_min_s=0.15 * profile.timing,
+            election_timeout_max_s=0.30 * profile.timing,
+            heartbeat_s=0.06 * profile.timing,
+            snapshot_entries=profile.snapshot_entries,
+            join=() if founds else tuple(known.values()),
+        )
+
     def _wire(self, wires: SimWires) -> SimWires:
         self.wires = wires
         return wires
@@ -135,13 +167,14 @@ class Host:
     async def _run(self, node: RaftNode) -> None:
         try:
             await node.start()
+            self.cluster.introduce(self, node.status().id)
             self._check_promises()
         except (StartRefused, SyncFailed) as error:
             self._ended(self.life, error)
 
     def _check_promises(self) -> None:
         """What was durable at the end of the last life is there again: entries, and term and vote."""
-        before, now = self._last_journal, self.journal
+        before, now = self.media.journal, self.journal
         if before is None or now is None or now is before or not before.entries or not now.entries:
             return
         for index in range(max(before.first, now.first), before.durable + 1):
@@ -159,11 +192,14 @@ class Host:
         if not life.alive:
             return
         self.cluster.log(self.name, f"ends itself: {error}")
-        if not (isinstance(error, SyncFailed) or self.disk.failing or self.disk.full):
+        outdated = self.media.copied and isinstance(error, StartRefused)
+        if not (outdated or isinstance(error, SyncFailed) or self.disk.failing or self.disk.full):
             self.cluster.loop.fail(error)
             return
         broken = isinstance(error, SyncFailed) or self.disk.failing
         self.crash(power=broken)
+        if outdated:
+            self.wipe()  # What its operator does with an old copy that the others refuse.
         self.cluster.loop.at(
             self.cluster.loop.now + RESTART_S, self.cluster.loop.world, self.cluster.revive, self.name
         )
@@ -173,7 +209,8 @@ class Host:
         if not self.life.alive:
             return
         self.cluster.log(self.name, "loses power" if power else "is killed")
-        self._last_journal = self.journal
+        self.media.journal = self.journal
+        self.media.acted += self.acts
         self.troubled_at = self.cluster.loop.now
         self.life.alive = False
         self.disk.crash(power)
@@ -203,11 +240,20 @@ class Host:
             self.cluster.loop.now + RESTART_S, self.cluster.loop.world, self.cluster.revive, self.name
         )
 
+    @property
+    def acts(self) -> bool:
+        """Whether the present life takes part as its member."""
+        peers = self.node._peers if self.node is not None else None
+        return peers is not None and peers.circle is not None and peers.circle.admission.acts
+
     def wipe(self) -> None:
-        """Put an empty disk in."""
-        self._wipes += 1
-        self._last_journal = None
-        self.disk = self._new_disk()
+        """Put an empty disk in; nobody runs."""
+        self.put_in(self._new_media())
+
+    def put_in(self, media: Media) -> None:
+        """Put another disk in, the former one on the shelf; nobody runs."""
+        self.shelf.append(self.media)
+        self.media = media
 
     def pause(self, seconds: float, *, suspended: bool) -> None:
         """The process stands still. `suspended`: the machine does, and some of its clocks with it."""

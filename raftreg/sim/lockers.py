@@ -36,7 +36,7 @@ class Locker:
 
     async def _write(self, command: Command) -> object:
         """The result; None if nobody knows, or nothing came of it. It outlives the host that it was sent to."""
-        host = self.cluster.hosts[self.chance.choice(self.cluster.names)]
+        host = self.cluster.hosts[self.chance.choice(self.cluster.doors)]
         if not host.up or host.registry is None:
             return None
         answer: asyncio.Future[object] = self.loop.create_future()

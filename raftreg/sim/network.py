@@ -167,7 +167,7 @@ class Network:
         self.wires[wires.name] = wires
         for name in self.numbers:
             if name != wires.name:
-                self.want(wires.name, name)
+                self.want(wires.name, name)  # whoever of the two dials
 
     def down(self, wires: "SimWires", silent: bool) -> None:
         """Its process ended. `silent`: the machine is gone too, so nobody is told."""
@@ -194,6 +194,8 @@ class Network:
         one, other = (self.wires.get(name) for name in sorted(pair))
         if one is None or other is None:
             self._dialing.discard(pair)  # Whoever comes up again dials.
+        elif other.name not in one.aims and one.name not in other.aims:
+            self._dialing.discard(pair)  # Neither knows of the other.
         elif one.linked(other) and other.linked(one):
             self._dialing.discard(pair)
         elif self.is_open(one.name, other.name) and self.is_open(other.name, one.name):
@@ -210,12 +212,11 @@ class Network:
             since = max(since, NEVER if path.cuts else 0.0, path.troubled_at, path.stalled_until)
         return since
 
-    def within_reach(self, name: str, seconds: float) -> int:
-        """With how many hosts, itself among them, it can have spoken in the last `seconds`."""
+    def within_reach(self, name: str, seconds: float) -> set[str]:
+        """The hosts, itself among them, with which it can have spoken in the last `seconds`."""
         since = self.loop.now - seconds
         apart = {pair for pair, path in self.paths.items() if path.cuts and path.cut_at < since}
-        others = (other for other in self.numbers if other != name)
-        return 1 + sum((name, other) not in apart and (other, name) not in apart for other in others)
+        return {other for other in self.numbers if (name, other) not in apart and (other, name) not in apart}
 
     def is_open(self, source: str, target: str) -> bool:
         """Whether a packet would go through."""

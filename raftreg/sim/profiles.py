@@ -6,11 +6,23 @@ from raftreg.sim.network import Weather
 
 
 @dataclass(frozen=True, slots=True)
+class Membership:
+    """Within what bounds the operator of a cluster changes its members."""
+
+    voters_min: int = 3
+    voters_max: int = 5
+    members_max: int = 5
+    wanted: int = 3  # members in the end, at least
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """How a cluster is made and what happens to it. Times in seconds, rates per second, weights relative."""
 
     name: str
     hosts: int = 3
+    founders: int = 0  # how many hosts make the cluster, 0 for all
+    membership: Membership | None = None  # None: the members never change
     faults: dict[str, int] = field(default_factory=dict)  # kind -> weight, see `raftreg.sim.faults`
     fault_rate: float = 0.0
     lasts_s: float = 0.0  # at least so long lasts each fault that does not end by itself
@@ -65,6 +77,21 @@ DISKS = {
 EVERYTHING = {
     kind: max(weights.get(kind, 0) for weights in (CRASHES, POWER, CUTS, PAUSES, DISKS))
     for kind in {**CRASHES, **POWER, **CUTS, **PAUSES, **DISKS, "flap": 3, "duplicate": 1, "full-stop": 1}
+}
+CHANGES = {"change": 26, "change-kill": 2, "change-cut": 2}
+# A change about each 0.4 s, a lost disk each 4 s, another fault each 1.2 s.
+COMING_AND_GOING = {
+    **CHANGES,
+    "lose-disk": 3,
+    "kill": 2,
+    "kill-leader": 2,
+    "power": 2,
+    "full-stop": 1,
+    "cut": 2,
+    "isolate-leader": 1,
+    "stall": 2,
+    "late": 1,
+    "pause": 1,
 }
 
 _ALL = (
@@ -143,7 +170,100 @@ _ALL = (
     ),
     Profile("narrow", faults={**CUTS, "slow-disk": 2}, fault_rate=0.8, send_limit=4, think_s=0.05),
 )
-PROFILES: dict[str, Profile] = {profile.name: profile for profile in _ALL}
+_MEMBERS = (
+    Profile(
+        "members-three",
+        hosts=6,
+        founders=3,
+        membership=Membership(),
+        faults=COMING_AND_GOING,
+        fault_rate=3.2,
+        snapshot_entries=40,
+    ),
+    Profile(
+        "members-five",
+        hosts=7,
+        founders=5,
+        membership=Membership(members_max=6),
+        faults=COMING_AND_GOING,
+        fault_rate=3.2,
+    ),
+    Profile(
+        "members-one",
+        hosts=6,
+        founders=1,
+        membership=Membership(voters_min=1, wanted=1),
+        faults=COMING_AND_GOING,
+        fault_rate=3.2,
+    ),
+    Profile(
+        "members-slow",
+        hosts=6,
+        founders=3,
+        membership=Membership(),
+        faults={
+            **COMING_AND_GOING,
+            "change": 14,
+            "change-kill": 8,
+            "change-cut": 8,
+            "lose-disk": 9,
+            "slow-disk": 3,
+            "slow-all": 1,
+            "kill": 4,
+            "power-leader": 3,
+        },
+        fault_rate=5.0,
+        slow_syncs=0.3,
+    ),
+    Profile(
+        "members-few",
+        hosts=5,
+        founders=3,
+        membership=Membership(voters_min=2, wanted=2),
+        faults=COMING_AND_GOING,
+        fault_rate=3.2,
+        snapshot_entries=15,
+    ),
+    Profile(
+        "members-former",
+        hosts=6,
+        founders=3,
+        membership=Membership(),
+        faults={**COMING_AND_GOING, "lose-disk": 6, "former-disk": 12},
+        fault_rate=3.6,
+        snapshot_entries=40,
+    ),
+    Profile(
+        "members-copies",
+        hosts=5,
+        founders=3,
+        membership=Membership(members_max=4),
+        faults={"old-copy": 20, "restart": 2, "kill": 2, "change": 8, "lose-disk": 1, "isolate-leader": 1},
+        fault_rate=1.2,
+    ),
+    Profile(
+        "members-bootstrap",
+        hosts=5,
+        founders=3,
+        membership=Membership(),
+        faults={"kill": 4, "power": 4, "cut": 3, "reset": 3, "pause": 2, "change": 6, "change-kill": 2},
+        fault_rate=4.0,
+    ),
+    Profile(
+        "members-even",
+        hosts=6,
+        founders=2,
+        membership=Membership(voters_min=2, voters_max=4, members_max=4, wanted=2),
+        faults={**COMING_AND_GOING, "bridge": 2, "one-way": 2},
+        fault_rate=3.2,
+        snapshot_entries=40,
+    ),
+)
+PROFILES: dict[str, Profile] = {profile.name: profile for profile in (*_ALL, *_MEMBERS)}
+GROUPS: dict[str, tuple[str, ...]] = {  # each seed takes the next one of them
+    "all": tuple(PROFILES),
+    "members": tuple(profile.name for profile in _MEMBERS),
+}
 
 
 def of(name: str, **changes: object) -> Profile:

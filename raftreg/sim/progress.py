@@ -7,6 +7,8 @@ nobody, a disk that hangs, an endless campaign of somebody who is cut off.
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from raftreg.consensus.members import Members
+
 if TYPE_CHECKING:
     from raftreg.sim.cluster import Cluster
 
@@ -42,12 +44,30 @@ class Progress:
             self._judge(now, since, majority)
 
     def _calmest_majority(self) -> tuple[float, tuple[str, ...]]:
-        """The majority that is calm for the longest time, and since when."""
+        """The majority that is calm for the longest time, and since when.
+
+        Where members come and go: of the newest committed set, since they changed last, and as calm as one of each set
+        that may become current.
+        """
         cluster = self.cluster
-        calm = {name: host.calm_since() for name, host in cluster.hosts.items()}
-        well = [name for name in cluster.names if calm[name] <= self.loop.now]
+        if cluster.profile.membership is None:
+            return self._calmest_of(cluster.names, len(cluster.names))
+        bests = [self._calmest_of(*self._hosts_of(members)) for members in cluster.member_checks.live()]
+        if not bests:
+            return float("inf"), ()
+        return max(cluster.member_checks.moved_at_s, *(since for since, _ in bests)), bests[0][1]
+
+    def _hosts_of(self, members: Members) -> tuple[list[str], int]:
+        """The hosts with the disks of voters, and how many voters there are."""
+        found = [self.cluster.host_of(voter) for voter in sorted(members.voters)]
+        return [host.name for host in found if host is not None], len(members.voters)
+
+    def _calmest_of(self, names: list[str], voters: int) -> tuple[float, tuple[str, ...]]:
+        cluster = self.cluster
+        calm = {name: cluster.hosts[name].calm_since() for name in names}
+        well = [name for name in names if calm[name] <= self.loop.now]
         best: tuple[float, tuple[str, ...]] = (float("inf"), ())
-        for group in combinations(well, len(cluster.names) // 2 + 1):
+        for group in combinations(well, voters // 2 + 1):
             pairs = [cluster.network.calm_since(*pair) for pair in combinations(group, 2)]
             best = min(best, (max(*(calm[name] for name in group), *pairs, 0.0), group))
         return best

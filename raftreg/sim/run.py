@@ -3,8 +3,8 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -16,8 +16,9 @@ from raftreg.consensus.wal import Wal
 from raftreg.sim import verdict
 from raftreg.sim.checks import Violation
 from raftreg.sim.cluster import Cluster
-from raftreg.sim.directed import DirectedHarm
 from raftreg.sim.faults import Fault, Harm, schedule
+from raftreg.sim.member_checks import watching_members
+from raftreg.sim.member_faults import MemberHarm
 from raftreg.sim.mutants import MUTANTS
 from raftreg.sim.patches import Patches
 from raftreg.sim.probe import watching
@@ -26,6 +27,7 @@ from raftreg.state import machine
 
 HEALING_S = 4.0  # times the profile's timing; afterwards everybody serves
 SETTLING_S = 6.0
+ORDER_S = 15.0  # times the profile's timing: so long may the operator need after that
 SEGMENT_BYTES = 4 << 10
 ALLOCATE_BYTES = 2 << 10
 CHUNK_BYTES = 2 << 10
@@ -53,6 +55,9 @@ class Outcome:
     digest: int
     asked_s: float = 0.0
     at_s: float = 0.0
+    changes: int = 0  # committed member sets, but for the first
+    disks: int = 0  # that were put in the place of others
+    told: tuple[tuple[str, int], ...] = ()  # what leaders answered to the operator, and how often
     story: tuple[str, ...] = field(default=(), repr=False)
 
 
@@ -71,22 +76,17 @@ def run(
     """
     chosen = schedule(profile, Chance(seed).stream("faults"), seconds) if faults is None else faults
     cluster = Cluster(seed, profile, rules)
-    patches = _small_sizes()
+    patches = small_sizes()
     if mutant is not None:
         MUTANTS[mutant].apply(patches)
-    collecting, level = gc.isenabled(), logging.root.manager.disable
-    gc.disable()
-    logging.disable(logging.CRITICAL)
-    try:
-        with ExitStack() as stack:
-            stack.enter_context(patches)
-            stack.enter_context(watching(cluster.checks, cluster.monotonic))
-            failure = _live(cluster, list(chosen), seconds)
-            cluster.loop.drop_everything()
-    finally:
-        logging.disable(level)
-        if collecting:
-            gc.enable()
+    with ExitStack() as stack:
+        stack.enter_context(quietly())
+        stack.enter_context(patches)
+        stack.enter_context(watching(cluster.checks, cluster.monotonic))
+        if profile.membership is not None:
+            stack.enter_context(watching_members(cluster.member_checks))
+        failure = _live(cluster, list(chosen), seconds)
+        cluster.loop.drop_everything()
     return Outcome(
         seed,
         profile.name,
@@ -102,11 +102,28 @@ def run(
         hash((cluster.network.trace, cluster.loop.events, cluster.acknowledged, cluster.reads)),
         seconds,
         cluster.loop.now,
+        max(0, len(cluster.member_checks.committed) - 1),
+        sum(len(host.shelf) for host in cluster.hosts.values()),
+        tuple(sorted(cluster.operator.told.items())),
         tuple(cluster.story),
     )
 
 
-def _small_sizes() -> Patches:
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Within: no logging, and no collections of garbage."""
+    collecting, level = gc.isenabled(), logging.root.manager.disable
+    gc.disable()
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(level)
+        if collecting:
+            gc.enable()
+
+
+def small_sizes() -> Patches:
     """What is large in production is small here, so that a run of seconds sees segments change and chunks flow."""
     patches = Patches()
     defaults = {**(Wal.__init__.__kwdefaults__ or {}), "segment_bytes": SEGMENT_BYTES}
@@ -123,7 +140,7 @@ def _small_sizes() -> Patches:
 
 
 def _live(cluster: Cluster, faults: list[Fault], seconds: float) -> BaseException | None:
-    loop, harm = cluster.loop, DirectedHarm(cluster)
+    loop, harm = cluster.loop, MemberHarm(cluster)
     cluster.begin()
     for fault in faults:
         loop.at(fault.at_s, loop.world, _strike, cluster, harm, fault)
@@ -133,6 +150,7 @@ def _live(cluster: Cluster, faults: list[Fault], seconds: float) -> BaseExceptio
             _heal(cluster, harm)
             loop.run_until(loop.now + HEALING_S * cluster.profile.timing)
         if loop.failure is None:
+            _bring_members_in_order(cluster)
             verdict.check_led(cluster)
             loop.run_until(loop.now + 2.0)
             cluster.busy = False
@@ -142,6 +160,15 @@ def _live(cluster: Cluster, faults: list[Fault], seconds: float) -> BaseExceptio
     except (Violation, Undecided) as failure:
         loop.fail(failure)
     return loop.failure
+
+
+def _bring_members_in_order(cluster: Cluster) -> None:
+    """Give the operator of a cluster whose members change the time for what is left to do."""
+    end = cluster.loop.now + ORDER_S * cluster.profile.timing
+    while cluster.profile.membership is not None and not cluster.operator.done():
+        if cluster.loop.now > end or cluster.loop.failure is not None:
+            break
+        cluster.loop.run_until(cluster.loop.now + 0.5)
 
 
 def _strike(cluster: Cluster, harm: Harm, fault: Fault) -> None:
@@ -159,6 +186,8 @@ def _heal(cluster: Cluster, harm: Harm) -> None:
         host.mend_disk()
         host.pace.slow_until = 0.0
         cluster.loop.at(max(now, host.life.paused_until) + 0.01, cluster.loop.world, host.start)
+    if cluster.profile.membership is not None:
+        cluster.operator.heal()
     longest = max(host.life.paused_until for host in cluster.hosts.values())
     if longest > now:
         cluster.loop.run_until(longest)

@@ -6,32 +6,39 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from dataclasses import dataclass, field, replace
 
 from raftreg.sim.mutants import MUTANTS
-from raftreg.sim.profiles import PROFILES, Profile, of
+from raftreg.sim.profiles import GROUPS, of
 from raftreg.sim.run import Outcome, run
+from raftreg.sim.schedules import SCHEDULES, run_schedule
 
-ALL = "all"
+ALL = "all"  # the group of all profiles
 AHEAD = 4  # runs that wait for each process
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run: `profile` may be ALL, so that each seed takes another one (a mutant takes its own)."""
+    """What to run. `profile`: also a group, of which each seed takes the next one, or a schedule.
+
+    With ALL a mutant takes its own.
+    """
 
     profile: str
     seconds: float
     mutant: str | None = None
 
-    def profile_of(self, seed: int) -> Profile:
-        """The profile of a seed."""
-        if self.profile != ALL:
-            return of(self.profile)
-        if self.mutant is not None:
-            return of(MUTANTS[self.mutant].profile)
-        return of(list(PROFILES)[seed % len(PROFILES)])
+    def profile_of(self, seed: int) -> str:
+        """The name of the profile, or of the schedule, for a seed."""
+        if self.mutant is not None and self.profile == ALL:
+            return MUTANTS[self.mutant].profile
+        group = GROUPS.get(self.profile, (self.profile,))
+        return group[seed % len(group)]
 
     def run(self, seed: int) -> Outcome:
         """One seed."""
-        outcome = run(seed, self.profile_of(seed), self.seconds, mutant=self.mutant)
+        name = self.profile_of(seed)
+        if name in SCHEDULES:
+            outcome = run_schedule(name, self.mutant, seed)
+        else:
+            outcome = run(seed, of(name), self.seconds, mutant=self.mutant)
         gc.collect()
         return outcome
 
@@ -45,6 +52,8 @@ class Sum:
     acknowledged: int = 0
     reads: int = 0
     elections: int = 0
+    changes: int = 0
+    disks: int = 0
     failed: list[Outcome] = field(default_factory=list)
 
     def add(self, outcome: Outcome) -> None:
@@ -54,11 +63,15 @@ class Sum:
         self.acknowledged += outcome.acknowledged
         self.reads += outcome.reads
         self.elections += outcome.elections
+        self.changes += outcome.changes
+        self.disks += outcome.disks
         if outcome.failure is not None:
             self.failed.append(outcome)
 
     def __str__(self) -> str:
         counts = f"{self.acknowledged} acknowledged operations, {self.reads} checked reads, {self.elections} elections"
+        if self.changes:
+            counts += f", {self.changes} changes of members, {self.disks} other disks"
         return f"{self.seeds} seeds, {self.simulated_s / 3600:.2f} simulated hours; {counts}"
 
 

@@ -141,7 +141,15 @@ class SimWires:
         self.network, self.life, self.delegate, self.clock, self.name = network, life, delegate, clock, name
         self.live: dict[str, End] = {}
         self.heard: dict[str, float] = {}
+        self.aims: set[str] = set()  # hosts that it dials
         self.stopping = False
+
+    def aim(self, targets: Iterable[Target]) -> None:
+        """See Wires. The host of an address is the name of a simulated one."""
+        before, self.aims = self.aims, {target.address[0] for target in targets} - {self.name}
+        if self.network.wires.get(self.name) is self:
+            for name in sorted(self.aims - before):
+                self.network.want(self.name, name)
 
     async def start(self) -> None:
         """See Wires."""
@@ -178,9 +186,6 @@ class SimWires:
         end = self.live.get(member_id)
         heard = self.heard.get(member_id) if end is None else end.heard_at
         return None if heard is None else self.clock.now() - (self.network.loop.now - heard)
-
-    def aim(self, targets: Iterable[Target]) -> None:
-        """See Wires. Here every host dials every other."""
 
     def reset(self, member_id: str) -> None:
         """See Wires."""

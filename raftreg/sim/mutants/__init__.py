@@ -3,7 +3,7 @@
 A mutant replaces methods for the time of a run, from here; the product knows nothing of it.
 """
 
-from raftreg.sim.mutants import disks, leadership, messages, service
+from raftreg.sim.mutants import disks, leadership, members, messages, service
 from raftreg.sim.mutants.mutant import MUTANTS, Mutant
 
-__all__ = ["MUTANTS", "Mutant", "disks", "leadership", "messages", "service"]
+__all__ = ["MUTANTS", "Mutant", "disks", "leadership", "members", "messages", "service"]

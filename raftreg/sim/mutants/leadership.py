@@ -98,7 +98,7 @@ def _lease_after_hand_over(patches: Patches) -> None:
     patches.put(Reads, "distrust_lease", lambda reads: None)
 
 
-@mutant("no-check-quorum", "lasting")
+@mutant("no-check-quorum", "deaf-leader")
 def _no_check_quorum(patches: Patches) -> None:
     """A leader that hears nobody leads on."""
     original = seams.configuration

@@ -8,7 +8,7 @@ from raftreg.sim.patches import Patches
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A mend that is missing. `profile` is the mix of faults that finds it soonest."""
+    """A mend that is missing. `profile` is the mix of faults that finds it soonest, or a schedule."""
 
     name: str
     what: str
