@@ -1,5 +1,7 @@
 """KV PUTs: one client after the other, and many at once, at the leader and through a follower."""
 
+import time
+
 from bench.harness import grpc, load
 from bench.harness.client import BlockingClient
 from bench.harness.dialects import STALE
@@ -7,6 +9,8 @@ from bench.harness.figures import DOWN, Figure
 from bench.harness.stats import curve, percentile
 from bench.harness.targets import Target
 from bench.workloads.base import Workload, places
+
+CATCH_UP_S = 20.0
 
 
 class Writes(Workload):
@@ -58,12 +62,20 @@ class Writes(Workload):
         return figures
 
     def verify(self, target: Target) -> list[str]:
-        """Every node has the same value of a key once it has heard of it."""
-        call = target.dialect.get(STALE)
-        assert call is not None
-        seen = set()
-        for address in target.addresses:
-            with BlockingClient(address) as client:
-                status, body = client.send(call.filled(7))
-                seen.add((status, body if b'"kvs"' not in body else body.partition(b'"kvs"')[2]))
+        """Every node has the same value of a key once it has heard of it, which may take a moment after the load."""
+        give_up = time.monotonic() + CATCH_UP_S
+        while len(seen := _seen(target)) > 1 and time.monotonic() < give_up:
+            time.sleep(0.2)
         return [] if len(seen) == 1 else [f"{target.name}: nodes differ in a key: {sorted(seen)!r:.200}"]
+
+
+def _seen(target: Target) -> set[tuple[int, bytes]]:
+    """What the nodes say of one key, each of its own copy."""
+    call = target.dialect.get(STALE)
+    assert call is not None
+    seen = set()
+    for address in target.addresses:
+        with BlockingClient(address) as client:
+            status, body = client.send(call.filled(7))
+            seen.add((status, body if b'"kvs"' not in body else body.partition(b'"kvs"')[2]))
+    return seen
