@@ -14,10 +14,12 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #1f2937; max-width: 60rem; m
 h1 { font-size: 1.6rem } h2 { font-size: 1.2rem; margin-top: 2.5rem; border-bottom: 1px solid #e5e7eb }
 table { border-collapse: collapse; width: 100%; font-size: 13px; margin: 1rem 0 }
 th, td { text-align: left; padding: .25rem .5rem; border-bottom: 1px solid #f3f4f6; vertical-align: top }
-th { border-bottom: 1px solid #9ca3af } td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
+th { border-bottom: 1px solid #9ca3af }
+td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 .reached { color: #15803d } .missed { color: #b91c1c; font-weight: 600 } .unknown { color: #6b7280 }
 figure { margin: 1.5rem 0 } figure svg { max-width: 100%; height: auto } figcaption { font-weight: 600 }
-.failure { color: #b91c1c; font-weight: 600; overflow-wrap: anywhere } dt { float: left; clear: left; width: 8rem; color: #6b7280 }
+.failure { color: #b91c1c; font-weight: 600; overflow-wrap: anywhere }
+dt { float: left; clear: left; width: 8rem; color: #6b7280 }
 nav a { margin-right: 1rem }
 """
 
