@@ -93,6 +93,16 @@ def test_add_waits_until_it_votes(served: Served) -> None:
     assert "catching up, 2 entries behind" in result.stderr
 
 
+def test_add_waits_for_a_node_that_was_just_started(served: Served) -> None:
+    """It says so, and goes on when the node is there."""
+    timer = threading.Timer(0.3, lambda: served.cluster.strangers.update({"f.9": stranger("f")}))
+    timer.start()
+    result = served.run("add", "f", "--standby")
+    timer.join()
+    assert (0, "added f.9\n") == (result.exit_code, result.stdout)
+    assert "  no node f is connected yet; waiting for it\n" == result.stderr
+
+
 def test_waiting_ends(served: Served) -> None:
     """With what is the case by then."""
     result = served.run("add", "d", "--timeout", "0")
@@ -137,7 +147,7 @@ def test_replace_risks_nothing_while_the_old_one_is_well(served: Served) -> None
 def test_mistakes_are_one_line(served: Served) -> None:
     """With exit code 1, or 2 for wrong usage."""
     for words, text in (
-        (("add", "x"), 'answers 404: no node "x" waits to be added (waiting are d)'),
+        (("add", "x", "--timeout", "0"), 'answers 404: no node "x" waits to be added (waiting are d)'),
         (("remove", "x"), 'answers 404: no member "x"; members are a, b, c'),
         (("replace", "c", "d", "--no-wait"), "c is well: it is removed once d is a voter"),
         (("transfer-leader", "x"), 'answers 404: no member "x"'),

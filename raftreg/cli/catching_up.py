@@ -10,6 +10,7 @@ from raftreg.cli.client import Client, CommandFailed
 from raftreg.clock import SystemClock
 
 _LOOK_S = 0.5
+_CONNECTING_S = 30.0  # what a node may take to start and connect, on a busy machine
 
 
 def wait_for_voter(client: Client, member: str, timeout_s: float) -> None:
@@ -30,6 +31,31 @@ def wait_for_voter(client: Client, member: str, timeout_s: float) -> None:
                 f"{member} is no voter yet ({state}); the leader goes on by itself: see raftreg operator raft list"
             )
         pause.wait(_LOOK_S)
+
+
+def wait_until_it_waits(client: Client, name: str, timeout_s: float) -> None:
+    """Return when a node that an operator calls so is connected, or is a member; or after 30 s, or the timeout.
+
+    Whoever starts a node and adds it in one go is quicker than the node.
+    """
+    clock, pause = SystemClock(), threading.Event()
+    end = clock.now() + min(timeout_s, _CONNECTING_S)
+    told = False
+    while True:
+        table = client.get("/v1/raftreg/members").table("Members", "Strangers")
+        if any(is_called(row, name) for row in [*table["Strangers"], *table["Members"]]):
+            return
+        if clock.now() >= end:
+            return  # The node that is asked says what is wrong.
+        if not told:
+            told = True
+            _show(f"no node {name} is connected yet; waiting for it")
+        pause.wait(_LOOK_S)
+
+
+def is_called(row: dict[str, Any], name: str) -> bool:
+    """Whether a node goes by that name, id or address."""
+    return name in (row["ID"], row["NodeID"], row["Address"]) or name.lower() == row["Name"].lower()
 
 
 def _state(client: Client, member: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from raftreg.cli import table
-from raftreg.cli.catching_up import wait_for_voter
+from raftreg.cli.catching_up import is_called, wait_for_voter, wait_until_it_waits
 from raftreg.cli.client import Client, CommandFailed
 from raftreg.cli.options import client_for, http_address
 
@@ -111,6 +111,8 @@ def add(name: str, standby: bool, no_wait: bool, timeout_s: float, http_addr: st
       raftreg operator raft add n4
     """
     client = client_for(http_addr)
+    if not no_wait:
+        wait_until_it_waits(client, name, timeout_s)
     changed = _change(client, "add", {"Member": name, "Standby": standby})
     _tell(changed, f"added {changed['Member']}", f"{changed['Member']} is a member already")
     if not standby and not no_wait:
@@ -159,6 +161,8 @@ def replace(
       raftreg operator raft replace n1 n4
     """
     client = client_for(http_addr)
+    if new is not None and not no_wait:
+        wait_until_it_waits(client, new, timeout_s)
     if new is not None and not standby and _is_well(client, old):
         _replace_living(client, old, new, no_wait, timeout_s)
         return
@@ -175,14 +179,8 @@ def replace(
 def _is_well(client: Client, name: str) -> bool:
     """Whether the voter of that name is connected."""
     rows = _members(client)["Members"]
-    found = [
-        row for row in rows if name in (row["ID"], row["NodeID"], row["Address"]) or _same(name, row["Name"])
-    ]
+    found = [row for row in rows if is_called(row, name)]
     return len(found) == 1 and found[0]["Role"] == "voter" and found[0]["Connected"]
-
-
-def _same(name: str, other: str) -> bool:
-    return name.lower() == other.lower()
 
 
 def _replace_living(client: Client, old: str, new: str, no_wait: bool, timeout_s: float) -> None:
