@@ -57,6 +57,10 @@ def _again(outcome: Outcome, mutant: str | None) -> str:
     return f"python -m raftreg.sim {place}{options}"
 
 
+# What ends the run of a mutant whose replacement does not fit what it replaces: that finds nothing.
+NO_FINDING = frozenset({"TypeError", "AttributeError", "NameError", "UnboundLocalError"})
+
+
 def _list_mutants() -> None:
     for mutant in MUTANTS.values():
         click.echo(f"{mutant.name:<28} {mutant.profile:<17} {mutant.what}")
@@ -72,6 +76,8 @@ def _find_mutants(seeds: range, seconds: float) -> None:
             if rule is not None:
                 break
         found = f"{rule} (seed {seeds.start + tried - 1})" if rule is not None else "NOT FOUND"
+        if rule in NO_FINDING:
+            found, rule = f"BROKEN: the mutant does not fit the code any more, {outcome.failure}", None
         click.echo(f"{name:<28} {found}, {_cpu_s() - begun:.1f} s")
         if rule is None:
             missed.append(name)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from raftreg.consensus import identity, snapshot
-from raftreg.consensus import journal as journal_module
 from raftreg.consensus.circle import Circle
 from raftreg.consensus.disk import Disk
 from raftreg.consensus.engine import Engine
@@ -121,12 +120,12 @@ def _segments_without_preamble(patches: Patches) -> None:
 def _one_entry_slices(patches: Patches) -> None:
     """A slice of the log ends after one large entry: pysyncobj takes it for the last, and cuts no conflicting tail."""
 
-    def bounded(journal: Journal, start: int) -> list[Entry]:
-        entries = journal.entries[start : start + journal_module.SLICE_ENTRIES]
+    def bounded(journal: Journal, start: int, stop: int, size_max: int) -> list[Entry]:
+        entries = journal.entries[start:stop]
         size = 0
         for position, entry in enumerate(entries):
             size += len(entry[0])
-            if size > journal_module.SLICE_BYTES and position:
+            if size > size_max and position:
                 return entries[:position]
         return entries
 
