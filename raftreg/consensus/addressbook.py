@@ -1,7 +1,8 @@
 """Where each member is reached.
 
 A name that the operator gave an address (`--peers`) has that one, whoever bears it. Everybody else is reached where a
-living process of the member said in its hello, else where the member set in use hints at, else where other nodes said.
+living process of the member said in its hello, else where an earlier one said so, unless other nodes say otherwise by
+now, else where the member set in use hints at, else where other nodes said.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,10 +19,15 @@ RAFT = (
 class AddressBook:
     """Member id -> address. What is not an address is as if it had not been said."""
 
-    def __init__(self, given: Mapping[str, tuple[str, int]]) -> None:
-        """`given`: by name, the operator's word."""
+    def __init__(
+        self, given: Mapping[str, tuple[str, int]], remembered: Mapping[str, str] | None = None
+    ) -> None:
+        """`given`: by name, the operator's word. `remembered`: by id, what members said before this start."""
         self._given = given
         self._heard: dict[str, Address] = {}
+        self._remembered: dict[str, Address] = {}
+        for member, text in (remembered or {}).items():
+            self._note(self._remembered, member, text)
         self._hints: dict[str, Address] = {}
         self._told: dict[str, Address] = {}
 
@@ -39,18 +45,22 @@ class AddressBook:
         """Another node said where it reaches members."""
         for member, text in addresses.items():
             self._note(self._told, member, text)
+            if member in self._remembered:
+                self._note(self._remembered, member, text)
 
     def keep(self, members: Iterable[str]) -> None:
         """Forget all others."""
         kept = set(members)
-        for table in (self._heard, self._told):
+        for table in (self._heard, self._remembered, self._told):
             for member in set(table) - kept:
                 del table[member]
 
     def of(self, member: str) -> tuple[str, int] | None:
         """The address of a member, None if it is not known."""
-        given = self._given.get(name_of(member))
-        return given or self._heard.get(member) or self._hints.get(member) or self._told.get(member)
+        if (given := self._given.get(name_of(member))) is not None:
+            return given
+        tables = (self._heard, self._remembered, self._hints, self._told)
+        return next((table[member] for table in tables if member in table), None)
 
     def text(self, member: str) -> str:
         """host:port, with brackets around an IPv6 host; "" if unknown."""

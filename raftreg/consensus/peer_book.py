@@ -4,6 +4,9 @@ Each start of a data directory that came to act as its member has a number that 
 shows a lower number, or the same number with another nonce, runs on a restored backup or on a copy: it may have
 forgotten votes and acknowledged writes that the cluster counts on, so it must not take part under its old identity.
 
+Where it was reached last is kept too: all may have moved since the member set with its hints was written, and a node
+that starts with the others knows nothing newer.
+
 The book is written by another thread after a new process began to act. A crash right before that forgets that one
 observation, which is as if the two nodes had not met.
 """
@@ -13,6 +16,7 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
+from raftreg.consensus.addressbook import RAFT
 from raftreg.consensus.disk import Disk, SyncFailed
 from raftreg.consensus.files import read_checked, write_checked
 from raftreg.consensus.hello import Hello
@@ -26,13 +30,13 @@ REMEDY = "Only the memory of restored backups is in it: if none was restored lat
 
 
 class PeerBook:
-    """member id -> (greatest count of starts, its nonce), in a checked file."""
+    """member id -> (greatest count of starts, its nonce, its address as it said), in a checked file."""
 
     def __init__(self, path: Path, disk: Disk | None = None) -> None:
         """Reads the file if there is one. Raises Damaged or StartRefused."""
         self._path = path
         self._disk = disk
-        self._seen: dict[str, tuple[int, str]] = {}
+        self._seen: dict[str, tuple[int, str, str]] = {}
         self._writing: asyncio.Future[None] | None = None
         self._changed = False
         try:
@@ -42,11 +46,17 @@ class PeerBook:
         if not isinstance(value, dict):
             raise Damaged(str(path), 0, "not a table", REMEDY)
         for member_id, seen in value.items():
-            self._seen[str(member_id)] = (int(seen[0]), str(seen[1]))
+            # Without an address if an earlier version wrote it.
+            self._seen[str(member_id)] = (int(seen[0]), str(seen[1]), str(seen[2]) if len(seen) > 2 else "")
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where each member said last that it is reached, host:port; those that said nothing are left out."""
+        return {member: address for member, (_, _, address) in self._seen.items() if address}
 
     def judge(self, hello: Hello) -> str | None:
         """None if no newer process of that member was seen, else a refusal."""
-        starts, nonce = self._seen.get(hello.member_id, (-1, ""))
+        starts, nonce, _ = self._seen.get(hello.member_id, (-1, "", ""))
         if hello.starts < starts or (hello.starts == starts and hello.nonce != nonce):
             return (
                 f"the data directory of {hello.member_id} is an old copy: it says start {hello.starts}, but start "
@@ -57,8 +67,9 @@ class PeerBook:
 
     def note(self, hello: Hello) -> None:
         """A process that was judged well begins to act."""
-        if self._seen.get(hello.member_id) != (hello.starts, hello.nonce):
-            self._seen[hello.member_id] = (hello.starts, hello.nonce)
+        seen = hello.starts, hello.nonce, hello.advertise.get(RAFT, "")
+        if self._seen.get(hello.member_id) != seen:
+            self._seen[hello.member_id] = seen
             self._changed = True
             self._write_soon()
 

@@ -35,7 +35,7 @@ class Peers:
         """`adopt` is called with the genesis, and whether this node made it or was told it."""
         self.settings, self.data_dir = settings, data_dir
         self.circle: Circle | None = None
-        self.book = AddressBook(settings.peers)
+        self.book = AddressBook(settings.peers, data_dir.peer_book.addresses)
         self._outside, self._adopt = outside, adopt
         self._guarded, self._on_fatal = guarded, on_fatal
         self._bootstrap = Bootstrap(settings.name, data_dir.identity.member_id, settings.peers)

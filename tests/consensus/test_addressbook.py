@@ -38,6 +38,19 @@ def test_the_operator_comes_before_the_process_before_the_log_before_the_others(
     assert {"n1.a": "n1:8300", "n2.a": "[::1]:8300"} == book.texts(["n2.a", "n1.a", "n9.a"])
 
 
+def test_what_was_said_before_a_restart_holds_until_somebody_knows_better() -> None:
+    """All may have moved since the member set was written; who moved since then is known to others, or says so."""
+    book = AddressBook({}, {"n2.a": "before:1", "n3.a": "before:2"})
+    book.hinted(MEMBERS)
+    assert {"n2.a": "before:1", "n3.a": "before:2"} == book.texts(["n2.a", "n3.a"])
+    book.told({"n2.a": "told:1"})
+    assert "told:1" == book.text("n2.a")
+    book.heard(hello("n2", "said:1"))
+    assert "said:1" == book.text("n2.a")
+    book.keep(["n2.a"])
+    assert "" == book.text("n3.a")
+
+
 @pytest.mark.parametrize("junk", ["", ":8300", "host", "host:0", "host:x", "a b:1"])
 def test_what_is_no_address_is_ignored(junk: str) -> None:
     """A node that does not know where it is reached says nothing of use."""

@@ -4,14 +4,16 @@ import os
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from raftreg.clock import SystemClock
-from raftreg.consensus.files import write_atomically
+from raftreg.consensus.files import write_atomically, write_checked
 from raftreg.consensus.hello import Hello
 from raftreg.consensus.identity import DataDir, open_data_dir
+from raftreg.consensus.peer_book import MAGIC, VERSION, PeerBook
 from raftreg.errors import Damaged, StartRefused
 from tests.consensus.disks import FaultyDisk
 from tests.consensus.loops import on_loop
@@ -208,6 +210,19 @@ async def test_old_copy_of_a_data_directory_is_recognised(tmp_path: Path) -> Non
     assert later.judge_starts(hello(6, "c")) is None
     assert later.judge_starts(hello(7, "e")) is None
     await later.close()
+
+
+@on_loop
+async def test_where_a_process_was_reached_last_is_remembered(tmp_path: Path) -> None:
+    """By a later process, which may find all others moved; a book of a version that kept no addresses is read."""
+    path = tmp_path / "peers"
+    write_checked(path, MAGIC, VERSION, {"n2.x": [3, "a"]})
+    book = PeerBook(path)
+    assert {} == book.addresses
+    book.note(replace(hello(4, "b"), advertise={"raft": "h:1"}))
+    book.note(replace(hello(5, "c"), advertise={"raft": "h:2"}))
+    await book.close()
+    assert {"n2." + "22" * 16: "h:2"} == PeerBook(path).addresses
 
 
 @on_loop

@@ -293,7 +293,7 @@ class Station:
     def meet(self, member_id: str, starts: int, nonce: str) -> None:
         """Note a process of a peer, as the peer book does in its thread."""
         book = self.data_dir.peer_book
-        book._seen[member_id] = (starts, nonce)
+        book._seen[member_id] = (starts, nonce, "")
         book._write({member: list(seen) for member, seen in book._seen.items()})
         self.promises.peers[member_id] = (starts, nonce)
 
@@ -324,7 +324,7 @@ def kept(station: Station, promises: Promises) -> None:
     assert identity.starts > promises.starts
     assert promises.cluster_id in (None, identity.cluster_id)
     book = station.data_dir.peer_book._seen
-    assert all(book.get(member, (-1, ""))[0] >= seen[0] for member, seen in promises.peers.items())
+    assert all(book.get(member, (-1, "", ""))[0] >= seen[0] for member, seen in promises.peers.items())
     if identity.genesis is None:
         return
     engine = station.engine

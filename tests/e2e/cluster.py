@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from raftreg.verify import ports
 
@@ -213,7 +213,7 @@ class Cluster:
             arguments = [text for key, value in flags.items() for text in (f"--{key}", value)]
             self.nodes[name] = Node(name, http_port, raft, data, folder / f"{name}.log", arguments)
 
-    def __enter__(self) -> "Cluster":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

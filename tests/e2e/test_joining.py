@@ -1,53 +1,17 @@
 """A cluster of real processes that begins with one node and grows, by what an operator would type."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.e2e.cluster import Cluster, Node, free_ports, wait_until
+from tests.e2e.cluster import wait_until
+from tests.e2e.fleet import Fleet, readiness, run
 
 STABLE_SOON = b'{"ServerStabilizationTime": "200ms"}'
 
 
-def run(*arguments: str) -> str:
-    """What `raftreg` says on a command that succeeds."""
-    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        [sys.executable, "-m", "raftreg", *arguments],
-        capture_output=True,
-        text=True,
-        env=environ,
-        check=False,
-    )
-    assert 0 == done.returncode, done.stdout + done.stderr
-    return done.stdout
-
-
-class Grown(Cluster):
-    """Nodes that know no peers."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.folder = folder
-        self.nodes.clear()
-
-    def joining(self, name: str, *join: Node) -> Node:
-        """A node that joins through others, not started."""
-        http, raft = free_ports(2)
-        flags = ["--node", name, "--data-dir", str(self.folder / name), "--raft", f"127.0.0.1:{raft}"]
-        more = ["--http", f"127.0.0.1:{http}", "--dns", "off"]
-        if join:
-            more += ["--join", ",".join(f"127.0.0.1:{other.raft}" for other in join)]
-        node = Node(name, http, raft, self.folder / name, self.folder / f"{name}.log", flags + more)
-        self.nodes[name] = node
-        return node
-
-
 def test_init_join_join_and_a_lost_disk(tmp_path: Path) -> None:
     """One node becomes three that survive the first; what lost its disk says what to run, and comes back so."""
-    with (cluster := Grown(tmp_path)):
+    with (cluster := Fleet(tmp_path)):
         n1 = cluster.joining("n1")
         n1.start()
         assert 1 == n1.wait()
@@ -80,11 +44,3 @@ def test_init_join_join_and_a_lost_disk(tmp_path: Path) -> None:
         wait_until(f"{lost.name} is ready", lost.is_ready)
         assert b"value" == lost.get("/v1/kv/key?raw&stale").body
         assert 3 == sum(peer["Voter"] for peer in other.status()["Peers"])
-
-
-def readiness(node: Node) -> str:
-    """What /readyz says; "" before it answers."""
-    try:
-        return node.get("/readyz").text
-    except OSError:
-        return ""

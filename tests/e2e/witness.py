@@ -153,7 +153,9 @@ class Witness:
 
     def check(self, cluster: Cluster) -> None:
         """AssertionError unless no reader saw anything stale and every running node holds what was acknowledged."""
-        assert [] == self.violations[:5]
+        assert [] == self.violations[:5], (
+            f"{len(self.violations)} violations, the first: {self.violations[:5]}"
+        )
         for node in cluster.running():
             lost = self.lost_on(node)
             assert {} == lost, f"{node.name} lost {len(lost)} of {len(self.acknowledged)}"
