@@ -12,6 +12,10 @@ too. It is not unsafe to go by what was told: this decides who may speak, not wh
 set, is let in by the same rule, without a voice of its own. A fresh directory has nothing to forget; a copy of it that
 was taken before it became a member has, and is known to those with which the original acted since.
 
+A set that is committed may be known for that to nobody who is left: its leader has started again, or is gone. So each
+peer also tells the set that it goes by, and a majority of one of those is as good, once all had their time to object:
+else a node that missed its own promotion could not say the word without which nobody is elected.
+
 A single voter needs nobody, so nobody might get to speak before a copy of it, as old as the days when it was alone,
 acts. Unless it is new, it gives others the time to find it.
 
@@ -20,7 +24,7 @@ therefore leaves no trace: it cannot climb over the count of the newer directory
 it does not use up a number that the right process will need.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from raftreg.consensus import messages as m
@@ -43,16 +47,18 @@ class Admission:
         later: Callable[[Callable[[], None]], object],
         *,
         is_new: bool,
+        in_use: Callable[[], Iterable[Members]] = tuple,
     ) -> None:
-        """`members`: the newest set known. `count_start` makes this start durable; `up(member)`: both act, so messages
-        may pass. `later(work)` runs `work` once the time for objections is over. `is_new`: it never acted before.
+        """`members`: the newest set known; `in_use`: those that connected peers go by. `count_start` makes this start
+        durable; `up(member)`: both act, so messages may pass. `later(work)` runs `work` once the time for objections is
+        over. `is_new`: it never acted before.
         """
         self.member_id = member_id
         self.acts = False
         self.was_let_in = False  # by any other member, ever
         self._members, self._send = members, send
         self._count_start, self._up, self._later = count_start, up, later
-        self._is_new = is_new
+        self._is_new, self._in_use = is_new, in_use
         self._here: dict[str, Hello] = {}  # connected: each let the other in
         self._spoke: set[str] = set()  # of these, those that told the member set they know
         self._joined: set[str] = set()  # of these, those that act
@@ -93,7 +99,7 @@ class Admission:
         """Begin to act if it is time. Also to be called when there is nobody to meet, and when the set changed."""
         members = self._members()
         in_with = {self.member_id, *self._spoke}
-        if self.acts or not members.majority(in_with):
+        if self.acts or not any(each.majority(in_with) for each in (members, *self._in_use())):
             return
         nobody_asked = members.voters == {self.member_id} and not self._is_new
         if not in_time or (members.voters <= in_with and not nobody_asked):

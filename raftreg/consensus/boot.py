@@ -87,6 +87,8 @@ def refusal_without_cluster(own_name: str, peers: Iterable[str], hello: Introduc
     """
     names = list(peers)
     if names and hello.name not in names:
+        if hello.cluster_id is not None:  # It has others to turn to: this is no reason for it to end.
+            return f"{own_name} is empty, and {hello.name} is not in its --peers: give it --join HOST:PORT instead"
         return (
             f"{NOT_ADMITTED}{hello.name} is not in the --peers of {own_name}; add it there, or correct --node"
         )

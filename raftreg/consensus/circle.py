@@ -20,7 +20,7 @@ from raftreg.consensus.journal import Placed
 from raftreg.consensus.members import name_of
 from raftreg.consensus.settings import RaftSettings
 from raftreg.consensus.target import Target
-from raftreg.consensus.told import notice, read_notice
+from raftreg.consensus.told import Notice, notice, read_notice
 
 _log = logging.getLogger(__name__)
 LOG_END = "log-end"  # what a hello says of the log, beside addresses
@@ -52,7 +52,10 @@ class Circle:
         self._me = data_dir.identity.member_id
         self._met: dict[str, tuple[Hello, float]] = {}  # connected, since when
         self._processes: dict[str, str] = {}  # member -> nonce of its process that acted last
-        self._told_place: tuple[int, int] | None = None  # of the set that everybody connected was told
+        self._in_use: dict[
+            str, Placed
+        ] = {}  # what connected peers go by, where that is not known to be committed
+        self._told: tuple[tuple[int, int], Placed | None] | None = None  # what everybody connected was told
         self._said: str | None = None  # about this node's own standing
         objections_s = OBJECTIONS_ELECTIONS * settings.election_timeout_max_s
         self.admission = Admission(
@@ -63,6 +66,7 @@ class Circle:
             driver.peer_up,
             lambda work: outside.later(objections_s, work),
             is_new=data_dir.identity.starts == 1,
+            in_use=lambda: [placed.members for placed in self._in_use.values()],
         )
 
     # -- view ------------------------------------------------------------------------------------------------------
@@ -150,6 +154,7 @@ class Circle:
     def lost(self, member: str) -> None:
         """A connection ended."""
         self._met.pop(member, None)
+        self._in_use.pop(member, None)
         self.admission.lost(member)
         if member in self.driver.engine.guard.up:
             self.driver.peer_down(member)
@@ -178,7 +183,13 @@ class Circle:
     # -- member sets -----------------------------------------------------------------------------------------------
     def _notice(self) -> list[Any]:
         committed = self.committed  # Also hearsay: who knows the way passes it on, member or not.
-        return notice(committed, self._book.texts(committed.members.all))
+        return notice(Notice(committed, self._book.texts(committed.members.all), self._later_in_use))
+
+    @property
+    def _later_in_use(self) -> Placed | None:
+        """The set in use here, if it is later than the newest that is known to be committed."""
+        in_use = self.driver.engine.journal.placed
+        return in_use if in_use.place > self.committed.place else None
 
     def tell(self, member: str) -> None:
         """Somebody who is in no committed set acts as if it were."""
@@ -187,9 +198,12 @@ class Circle:
     def _hear(self, member: str, message: list[Any]) -> None:
         told = read_notice(message)
         engine = self.driver.engine
-        if told is not None and told[0].members.cluster_id == engine.members.cluster_id:
-            self._book.told(told[1])
-            engine.told_members(told[0])
+        if told is not None and told.committed.members.cluster_id == engine.members.cluster_id:
+            self._book.told(told.addresses)
+            self._in_use.pop(member, None)
+            if told.in_use is not None and member in self._met:
+                self._in_use[member] = told.in_use
+            engine.told_members(told.committed)
             self.changed()
         self.admission.spoke(member)
         self._say_standing()
@@ -201,9 +215,9 @@ class Circle:
         self._book.keep(kept)
         self._data_dir.peer_book.keep(kept)
         self._processes = {member: nonce for member, nonce in self._processes.items() if member in kept}
-        place = self.committed.place
-        if place != self._told_place:
-            self._told_place = place
+        told = self.committed.place, self._later_in_use
+        if told != self._told:
+            self._told = told
             for member, (hello, _) in list(self._met.items()):
                 if hello.cluster_id is not None:
                     self.tell(member)

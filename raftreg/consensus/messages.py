@@ -19,7 +19,8 @@ The sender and the receiver of each kind stand at the right; a stamp is a send t
     call          F  number, data                                                           member -> leader
     answer        f  number, error class or nil, bytes or [code, text]                      leader -> member
     genesis       W  genesis entry                                        member -> node without a cluster
-    members       M  term, index, newest committed member set, {member: host:port}          anyone -> anyone
+    members       M  term, index, newest committed member set, {member: host:port},         anyone -> anyone
+                     and the same three of the set in use, if that is a later one
     join          J  nothing: from now on the sender acts as its member (`admission`)       anyone -> anyone
 """
 

@@ -7,6 +7,7 @@ behind can do no more than have somebody be silent for a while.
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from raftreg.consensus import messages as m
@@ -16,21 +17,40 @@ from raftreg.consensus.members import Members
 _log = logging.getLogger(__name__)
 
 
-def notice(placed: Placed, addresses: Mapping[str, str]) -> list[Any]:
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """`committed` is known to be so. `in_use`: what its sender goes by, if that is a later set; it may never be
+    committed, or may be so without its sender's knowledge, who has started again since."""
+
+    committed: Placed
+    addresses: Mapping[str, str]
+    in_use: Placed | None = None
+
+
+def notice(told: Notice) -> list[Any]:
     """As it is sent."""
-    return [m.MEMBERS, placed.term, placed.index, placed.members.encode(), dict(addresses)]
+    later = () if told.in_use is None else _packed(told.in_use)
+    return [m.MEMBERS, *_packed(told.committed), dict(told.addresses), *later]
 
 
-def read_notice(message: list[Any]) -> tuple[Placed, dict[str, str]] | None:
+def _packed(placed: Placed) -> tuple[int, int, bytes]:
+    return placed.term, placed.index, placed.members.encode()
+
+
+def _placed(term: Any, index: Any, entry: Any) -> Placed:
+    members = Members.decode(entry)
+    if members is None:
+        raise ValueError("not a member set")
+    return Placed(int(term), int(index), members)
+
+
+def read_notice(message: list[Any]) -> Notice | None:
     """What was told; None, and a line in the log, if it cannot be read."""
     try:
-        _, term, index, entry, addresses = message
-        members = Members.decode(entry)
-        if members is None:
-            raise ValueError("not a member set")
-        return Placed(int(term), int(index), members), {
-            str(key): str(text) for key, text in addresses.items()
-        }
+        _, term, index, entry, addresses, *later = message
+        committed = _placed(term, index, entry)
+        texts = {str(key): str(text) for key, text in addresses.items()}
+        return Notice(committed, texts, _placed(*later) if later else None)
     except (ValueError, TypeError, AttributeError) as error:
         _log.warning(
             "a member set that was told is not understood: %s; is its sender a newer raftreg?", error

@@ -166,6 +166,8 @@ class Checks:
 
     def campaigns(self, engine: Engine) -> None:
         """A node asks for votes: only when a majority can have told it, in a pre-vote, that it would get theirs."""
+        if engine.guard.forced:
+            return  # The leader gave the lead to it, and no pre-vote told whether that has a chance.
         name, network, voters = name_of(engine.member_id), self.cluster.network, engine.members.voters
         reached = network.within_reach(name, CAMPAIGN_S * self.cluster.profile.timing)
         reach = sum(name_of(voter) in reached for voter in voters)

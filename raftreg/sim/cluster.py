@@ -105,13 +105,10 @@ class Cluster:
         return host if host is not None and host.media is media else None
 
     def members(self) -> Members | None:
-        """The newest member set that any running node goes by."""
-        best: tuple[int, int, Members] | None = None
-        for host in self.hosts.values():
-            placed = host.engine.journal.placed if host.up and host.engine is not None else None
-            if placed is not None and (best is None or (placed.term, placed.index) > best[:2]):
-                best = placed.term, placed.index, placed.members
-        return None if best is None else best[2]
+        """The member set of the leader, else the newest that is committed."""
+        leader = self.leader()
+        engine = self.hosts[leader].engine if leader is not None else None
+        return self.member_checks.newest if engine is None else engine.members
 
     def revive(self, name: str) -> None:
         """Start a host again."""

@@ -23,7 +23,9 @@ class Media:
     copies: list["Media"] = field(default_factory=list)  # cold ones, oldest first
 
     def keep_copy(self) -> None:
-        """Copy it while nobody uses it."""
+        """Copy it while nobody uses it, if there is anything on it."""
+        if self.member is None:
+            return
         copy = Media(deepcopy(self.disk), self.member, None, self.acted, copied=True)
         self.copies.append(copy)
         del self.copies[:-COPIES_MAX]

@@ -89,11 +89,16 @@ class MemberHarm(DirectedHarm):
     def _lose_disk(self, fault: Fault, name: str, dice: Stream) -> None:
         """A host gets an empty disk."""
         host = self.cluster.hosts[name]
-        if host.media.member is None or not self._bearable(host):
+        if host.media.member is None or not self._bearable(host) or not self._some_founder_knows(host):
             return
         host.crash(power=True)
         host.wipe()
         self._later(dice.uniform(0.05, 2.0), self.cluster.revive, name)
+
+    def _some_founder_knows(self, lost: "Host") -> bool:
+        """Whether another first member has its cluster on its disk: all of them empty would make another one."""
+        others = [self.cluster.hosts[name] for name in self.cluster.founders if name != lost.name]
+        return not others or any(other.journal is not None for other in others)
 
     def _former_disk(self, fault: Fault, name: str, dice: Stream) -> None:
         """A host gets a disk that it had before, so that somebody comes back who may be no member any more."""

@@ -242,6 +242,46 @@ def _way_by_a_stranger(script: Script) -> None:
     script.changed("n2", "promote", "n4")
 
 
+@schedule("known-to-one", hosts=3, founders=2)
+def _known_to_one(script: Script) -> None:
+    """A promotion is committed, but the one who is left to tell, having started again, cannot know that it was. The
+    promoted one was away: by its own log it needs the other voter too, whose disk is lost"""
+    script.begin("n1")
+    script.changed("n1", "add", "n3")
+    script.run(0.2)
+    script.cut("n3", "n1", "n2")
+    script.changed("n1", "promote", "n3")
+    for name in ("n1", "n2", "n3"):
+        script.kill(name)
+    script.cluster.hosts["n2"].wipe()
+    script.run(5.0)  # what was under way to n3 is lost
+    script.mend("n3", "n1", "n2")
+    for name in ("n1", "n3"):
+        script.cluster.hosts[name].start()
+    script.run(4.0)
+    script.elect("n1")
+    script.until(script.write("n1"), "a write by two of three")
+
+
+@schedule("expected-by-nobody", hosts=4, founders=3)
+def _expected_by_nobody(script: Script) -> None:
+    """A member that joined meets a first member that lost its disk and has not heard of the cluster: it lives on"""
+    script.begin("n1")
+    for step in ("add", "promote"):
+        script.changed("n1", step, "n4")
+    script.elect("n3")
+    for name in ("n1", "n2"):
+        script.changed("n3", "remove", name)
+    script.wipe("n3")
+    script.kill("n4")
+    for name in ("n1", "n2"):
+        script.isolate(name)
+    for name in ("n3", "n4"):
+        script.cluster.hosts[name].start()
+    script.run(3.0)
+    _expect(script, script.cluster.hosts["n4"].up, "n4 ended")
+
+
 @schedule("deaf-leader", hosts=3, founders=3)
 def _deaf_leader(script: Script) -> None:
     """A leader that is heard by all and hears nobody makes way, long before its connections are given up"""

@@ -1,6 +1,7 @@
 """Where members are reached, and what is told of members."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import msgpack
@@ -12,7 +13,7 @@ from raftreg.consensus.hello import Hello
 from raftreg.consensus.journal import Placed
 from raftreg.consensus.members import CONFIG, Members
 from raftreg.consensus.settings import RaftSettings
-from raftreg.consensus.told import notice, read_notice
+from raftreg.consensus.told import Notice, notice, read_notice
 
 
 def hello(name: str, raft: str) -> Hello:
@@ -90,8 +91,9 @@ def test_what_a_node_says_of_itself(
 def test_a_member_set_is_told_and_read() -> None:
     """With its place in the log and the addresses."""
     placed = Placed(2, 7, MEMBERS)
-    message = msgpack.unpackb(msgpack.packb(notice(placed, {"n1.a": "h:1"})))
-    assert (placed, {"n1.a": "h:1"}) == read_notice(message)
+    later = replace(placed, index=placed.index + 1)
+    for told in (Notice(placed, {"n1.a": "h:1"}), Notice(placed, {}, later)):
+        assert told == read_notice(msgpack.unpackb(msgpack.packb(notice(told))))
 
 
 @pytest.mark.parametrize(

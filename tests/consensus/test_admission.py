@@ -15,6 +15,7 @@ class Process:
         self.done: list[str] = []
         self.timers: list[Callable[[], None]] = []
         self.members = Members("c", frozenset(voters))
+        self.in_use: list[Members] = []
         self.admission = Admission(
             "n1.a",
             lambda: self.members,
@@ -23,6 +24,7 @@ class Process:
             up=lambda member: self.done.append(f"up {member}"),
             later=self.timers.append,
             is_new=is_new,
+            in_use=lambda: self.in_use,
         )
 
     def _send(self, member: str, message: list[object]) -> bool:
@@ -131,3 +133,16 @@ def test_a_single_voter_that_comes_back_lets_others_speak_first() -> None:
     assert [] == process.done
     process.timers.pop()()
     assert ["counted"] == process.done
+
+
+def test_a_set_that_a_peer_goes_by_is_as_good_in_the_end() -> None:
+    """Of its own set too few are left for ever. In the set that one of them goes by the two are a majority; all had
+    their time to object then."""
+    process = Process("n2.b", "n9.gone")
+    process.meets("n2.b")
+    assert [] == process.timers
+    process.in_use.append(Members("c", frozenset({"n1.a", "n2.b", "n9.gone"})))
+    process.admission.look()
+    assert [] == process.done
+    process.timers.pop()()
+    assert ["counted", "join n2.b"] == process.done

@@ -123,6 +123,10 @@ def test_a_node_that_waits_to_join_makes_no_cluster() -> None:
     assert boot.genesis() is None
     assert refusal_without_cluster("n4", (), Hello("n1", "n1.x", "c1")) is None
     told = refusal_without_cluster("n4", (), Hello("n5", "n5.v")) or ""
+    # A member with a name that an empty node does not expect has others to turn to: it need not end.
+    other = refusal_without_cluster("n1", NAMES, Hello("n7", "n7.y", "c1")) or ""
+    assert "--join" in other
+    assert not other.startswith(NOT_ADMITTED)
     assert "neither n4 nor n5 has a cluster yet" in told
     assert not told.startswith(NOT_ADMITTED)
 

@@ -31,6 +31,22 @@ def test_members_do_come_and_go(profile: str) -> None:
     assert any(answer.endswith(" done") for answer, _ in outcome.told)
 
 
+@pytest.mark.parametrize(
+    ("profile", "seed"),
+    [
+        (
+            "members-one",
+            213,
+        ),  # A stranger kept to itself what it had been told, so a learner never found the members.
+        ("members-few", 1013),  # A promoted member waited for a lost disk to let it in.
+        ("members-former", 1038),  # A member ended because an empty node did not expect it.
+    ],
+)
+def test_what_once_broke_holds(profile: str, seed: int) -> None:
+    """Seeds that found something."""
+    assert run(seed, of(profile), 25.0).failure is None
+
+
 def test_a_group_of_profiles_runs_by_its_name() -> None:
     """Each seed takes the next profile of it; the sum says how many changes there were."""
     told = command("--profile", "members", "--seeds", "2", "--seconds", "6")

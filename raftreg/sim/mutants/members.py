@@ -3,11 +3,13 @@
 Those that need a certain order of events, or cost liveness only for a while, name a schedule in the place of a profile.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from raftreg.consensus import MemberChange, identity
+from raftreg.consensus import MemberChange, identity, peers
 from raftreg.consensus.admission import Admission
+from raftreg.consensus.boot import NOT_ADMITTED, Introduction, refusal_without_cluster
 from raftreg.consensus.changes import Changes
 from raftreg.consensus.circle import Circle
 from raftreg.consensus.election import Election
@@ -278,3 +280,20 @@ def _member_without_memory(patches: Patches) -> None:
 def _no_hearsay(patches: Patches) -> None:
     """A node tells others of the member sets in its own log only."""
     patches.put(Circle, "committed", property(lambda circle: circle.driver.engine.committed_members))
+
+
+@mutant("set-in-use-kept-quiet", "known-to-one")
+def _set_in_use_kept_quiet(patches: Patches) -> None:
+    """A node tells others only of what it knows to be committed."""
+    patches.put(Circle, "_later_in_use", None)
+
+
+@mutant("empty-node-ends-members", "expected-by-nobody")
+def _empty_node_ends_members(patches: Patches) -> None:
+    """A node without a cluster refuses for good whom it does not expect, members of a cluster among them."""
+
+    def refusal(own_name: str, names: Iterable[str], hello: Introduction) -> str | None:
+        why = refusal_without_cluster(own_name, names, hello)
+        return NOT_ADMITTED + why if why is not None and hello.cluster_id is not None else why
+
+    patches.put(peers, "refusal_without_cluster", refusal)
