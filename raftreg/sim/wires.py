@@ -5,6 +5,7 @@ from typing import Any
 
 from raftreg.clock import Clock
 from raftreg.consensus.hello import Hello
+from raftreg.consensus.messages import JOIN
 from raftreg.consensus.target import Target
 from raftreg.consensus.transport import Delegate
 from raftreg.sim.loop import Life
@@ -82,7 +83,9 @@ class End:
         self.other.under_way -= 1
         if not self.live:
             heir = self.wires.live.get(self.peer.member_id) if self.leaks else None
-            if heir is not None:
+            if heir is not None and heir.peer.nonce != self.peer.nonce:
+                packet = [message for message in packet if message[0] != JOIN]  # It speaks for a process.
+            if heir is not None and packet:
                 heir.deliver(packet)
             return
         self.deliver(packet)
