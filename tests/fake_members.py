@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from raftreg.consensus import MemberChange, PeerStatus, Status, StrangerStatus
-from raftreg.errors import HandingOver, NotLeader, OutcomeUnknown
+from raftreg.errors import HandingOver, NotLeader, OutcomeUnknown, Refused
 from raftreg.registry import Registry
 from tests.fake_cluster import FakeCluster, FakeNode
 
@@ -67,6 +67,7 @@ class MemberCluster(FakeCluster):
         self.change_faults: list[str] = []
         self.changes: list[MemberChange] = []
         self.transfers = 0
+        self.is_committed = True  # the last change
 
     def carry_out(self, change: MemberChange) -> None:
         """Do what a change says."""
@@ -100,12 +101,14 @@ class MemberNode(FakeNode):
         shown = view(
             *cluster.members.values(), strangers=tuple(cluster.strangers.values()), me=self.name, leads=leads
         )
-        return replace(shown, leader_name=cluster.leader)
+        return replace(shown, leader_name=cluster.leader, members_committed=cluster.is_committed)
 
     async def change_members(self, change: MemberChange) -> int:
         """Carry it out, unless the next fault says otherwise."""
         if self.cluster.leader != self.name:
             raise NotLeader("not the leader")
+        if not self.cluster.is_committed:
+            raise Refused(409, "another change of members is not committed yet")
         fault = self.cluster.change_faults.pop(0) if self.cluster.change_faults else ""
         if fault == "hand over":
             self.cluster.next_leader()

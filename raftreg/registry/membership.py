@@ -164,8 +164,9 @@ class Membership:
         self._leading()
         await self._consensus.read_index(confirm=True)
         await self._settled()
-        if is_done(self._leading(), step):
-            return [False, []]
+        status = self._leading()
+        if status.members_committed and is_done(status, step):
+            return [False, []]  # Before that it may be taken back yet, and another change is refused.
         await self._consensus.change_members(step)
         return [True, self._warnings() if kind in ("promote", "remove") else []]
 

@@ -62,6 +62,19 @@ def test_what_is_so_already_is_fine() -> None:
     run(scenario)
 
 
+def test_what_is_not_committed_is_not_so_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step whose entry may still be lost is not reported as done; the leader says what it waits for."""
+    monkeypatch.setattr("raftreg.registry.membership._SETTLE_S", 0.05)
+
+    async def scenario(cluster: MemberCluster, registries: dict[str, Registry]) -> None:
+        cluster.is_committed = False
+        with pytest.raises(Refused, match="not committed"):
+            await registries["c"].membership.change(Wish("add", "b"))
+        assert [] == cluster.changes
+
+    run(scenario)
+
+
 def test_without_a_leader_nothing_is_done() -> None:
     """The error says so, after the write timeout."""
 
