@@ -102,6 +102,9 @@ class Status:
     members_committed: bool = True  # whether that set is known to be committed
     removed: bool = False  # a committed member set newer than this node's own is without this node
     strangers: tuple[StrangerStatus, ...] = ()
+    former: frozenset[str] = (
+        frozenset()
+    )  # names of those who were members by the log above the snapshot, and are none
 
 
 class Consensus(Protocol):

@@ -147,6 +147,14 @@ class Journal(PysyncobjJournal):  # type: ignore[misc]  # pysyncobj is untyped
         """The member set in use: the latest in the log, else that of the snapshot."""
         return self.placed_at(self.last)
 
+    @property
+    def former(self) -> frozenset[str]:
+        """Who was a member by the snapshot or an entry above it, and is none by the set in use."""
+        if not self._placed:
+            return frozenset()
+        sets = self._placed if self.base is None else [self.base, *self._placed]
+        return frozenset().union(*(placed.members.all for placed in sets)) - self.placed.members.all
+
     def placed_at(self, index: int) -> Placed:
         """The latest member set at or below a log index."""
         for placed in reversed(self._placed):

@@ -80,6 +80,7 @@ def status_of(
         members_committed=engine.journal.placed.index <= engine.raftCommitIndex,
         removed=circle.removed,
         strangers=circle.strangers(),
+        former=frozenset(map(name_of, engine.journal.former)),
     )
 
 

@@ -27,7 +27,7 @@ class LivenessDuty:
         self._registry = registry
         self._lost_after_s = lost_after_s
         self._leading_since: float | None = None
-        self._members: set[str] = set()  # folded names of all that were members while this node led
+        self._members: set[str] = set()  # folded names of all that were members, as far as is known here
         self._rehomed: dict[
             str, int
         ] = {}  # index of the lost node's record when everything that could move had moved
@@ -53,6 +53,8 @@ class LivenessDuty:
             await self._tell(peer.name, "passing", ALIVE)
         if status.members_committed:
             self._members.update(peer.name.lower() for peer in status.peers)
+            # A leader may have died between a removal and what follows from it.
+            self._members.update(name.lower() for name in status.former)
         living = [other.name for other in heard]
         for name in [*(peer.name for peer in lost), *self._strangers(status.peers)]:
             # What moves goes first, so that it is not critical for a moment together with the node that it leaves.
@@ -65,7 +67,7 @@ class LivenessDuty:
         return _LOOK_S
 
     def _has_left(self, name: str, members: Sequence[PeerStatus]) -> bool:
-        """Whether a node was a member while this node led, and is none now."""
+        """Whether a node was a member of this cluster, and is none now."""
         return name.lower() in self._members and all(peer.name.lower() != name.lower() for peer in members)
 
     def _strangers(self, members: Sequence[PeerStatus]) -> list[str]:

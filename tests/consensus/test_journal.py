@@ -115,6 +115,19 @@ def test_the_member_set_of_a_dropped_prefix_becomes_the_base() -> None:
     assert (2, fewer) == (log.placed.index, log.placed.members)
 
 
+def test_former_members_are_known_from_the_log() -> None:
+    """Those of the snapshot's set and of later ones that the set in use is without; a truncation takes that back."""
+    log = journal()
+    assert frozenset() == log.former
+    fewer = Members(CLUSTER.cluster_id, frozenset({"a.1", "b.1"}))
+    log.add(fewer.encode(), 2, 1)
+    assert CLUSTER.all - fewer.all == log.former != frozenset()
+    log.deleteEntriesTo(1)
+    assert CLUSTER.all - fewer.all == log.former
+    log.deleteEntriesFrom(0)
+    assert frozenset() == log.former
+
+
 def test_a_restart_replays_appends_truncations_and_votes() -> None:
     """The records alone give entries, durable index, term and vote."""
     log = MemoryLog()

@@ -19,11 +19,19 @@ class StagedConsensus(LocalConsensus):
 
     peers: tuple[PeerStatus, ...] = ()
     role: Role = "leader"
+    former: frozenset[str] = frozenset()
+    members_committed = True
 
     def status(self) -> Status:
         """As set."""
         status = super().status()
-        return replace(status, role=self.role, peers=self.peers or status.peers)
+        return replace(
+            status,
+            role=self.role,
+            peers=self.peers or status.peers,
+            former=self.former,
+            members_committed=self.members_committed,
+        )
 
 
 class Stage:

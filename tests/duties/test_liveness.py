@@ -154,6 +154,24 @@ def test_nodes_of_another_cluster_are_lost() -> None:
     run(scenario)
 
 
+def test_a_removed_member_leaves_the_catalog_whoever_leads() -> None:
+    """Also under a leader that never saw it as a member: the one before died between the removal and this."""
+
+    async def scenario(scene: Scene) -> None:
+        server = Service("n3", SERVER_SERVICE, SERVER_SERVICE, meta={HTTP_META: "10.0.0.3:8500"})
+        await scene.register("n3", service=server)
+        scene.hear(n2=0.0)
+        scene.consensus.former = frozenset({"n3"})
+        scene.consensus.members_committed = False
+        await scene.at(0)
+        assert ["n3"] == scene.places(SERVER_SERVICE)
+        scene.consensus.members_committed = True
+        await scene.at(1)
+        assert [] == scene.places(SERVER_SERVICE)
+
+    run(scenario)
+
+
 def test_own_record_is_written_once_and_again_when_it_is_gone() -> None:
     """The node, the cluster's service on it and serfHealth come back if somebody removes them; a status stays."""
 
