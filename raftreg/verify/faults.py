@@ -11,7 +11,23 @@ from raftreg.verify.caller import World
 from raftreg.verify.monitor import Monitor
 from raftreg.verify.options import FAULTS
 from raftreg.verify.shapes import ONE_WAY, PARTITIONS, ShapeMaker
-from raftreg.verify.target import CUT, FILL, KILL, PAUSE, SLOW, STOP, UNDONE_BY, CannotAct, Target
+from raftreg.verify.target import (
+    ADD,
+    CUT,
+    FILL,
+    KILL,
+    MEMBERS,
+    MEND,
+    PAUSE,
+    REMOVE,
+    REPLACE,
+    SLOW,
+    STOP,
+    UNDONE_BY,
+    WIPE,
+    CannotAct,
+    Target,
+)
 
 SLOW_S = (0.005, 0.06)
 
@@ -47,18 +63,26 @@ class Stage:
         if action in (KILL, STOP):
             self.world.ended(node)
         await self.target.act(action, node)
+        if action in (WIPE, REMOVE, REPLACE):
+            self.world.ended(node)  # What answered until now knew all; what starts now knows nothing.
+            await self.target.act("start", node)
 
     async def heal(self) -> None:
         """Undo everything, and start what ended by itself. CannotAct if some of it failed, after all was tried."""
         left, self.undo = self.undo, []
         problems = []
         for action, node in left:
+            if action == MEND:
+                continue  # It needs a cluster that is whole.
             try:
                 await self.target.act(action, node)
             except CannotAct as error:
                 problems.append(str(error))
         try:
             await self.target.heal()
+            for action, node in left:
+                if action == MEND:
+                    await self.target.act(action, node)
             if {KILL, STOP} & self.target.abilities and self.world.record.deaths:
                 for node in self.names:
                     await self.target.act("start", node)
@@ -103,6 +127,15 @@ async def _slow(stage: Stage, chance: Stream) -> tuple[str, tuple[str, ...]]:
     return f"links of {victim} slow by {delay_s * 1000:.0f} ms", (victim,)
 
 
+def _on_one(action: str, words: str) -> Begin:
+    async def begin(stage: Stage, chance: Stream) -> tuple[str, tuple[str, ...]]:
+        node = stage.victim(chance)
+        await stage.act(action, node)
+        return words.format(node), (node,)
+
+    return begin
+
+
 async def _restart_all(stage: Stage, chance: Stream) -> tuple[str, tuple[str, ...]]:
     """kill -9 of everything at about the same time; back at once."""
     nodes = chance.sample(stage.names, len(stage.names))
@@ -131,6 +164,10 @@ KINDS: dict[str, Fault] = {
         Fault("one-way", CUT, _cut(ONE_WAY, "one-way:", silently=True), True),
         Fault("slow", SLOW, _slow, True),
         Fault("restart-all", KILL, _restart_all),
+        Fault("wipe", MEMBERS, _on_one(WIPE, "lost disk of {}")),
+        Fault("remove", MEMBERS, _on_one(REMOVE, "removal of {}")),
+        Fault("add", MEMBERS, _on_one(ADD, "one member more")),
+        Fault("replace", MEMBERS, _on_one(REPLACE, "replacement of {}")),
         Fault("disk-full", FILL, _on_victims(FILL, "disk full:")),
     )
 }

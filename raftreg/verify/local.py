@@ -12,8 +12,9 @@ from pathlib import Path
 
 from raftreg.addresses import Address
 from raftreg.chance import Stream
+from raftreg.verify.membership import TRY_S, Membership, admit, expel
 from raftreg.verify.ports import free_ports
-from raftreg.verify.target import CUT, FILL, KILL, PAUSE, SLOW, STOP, CannotAct
+from raftreg.verify.target import CUT, FILL, KILL, MEMBERS, PAUSE, SLOW, STOP, CannotAct
 from raftreg.verify.wires import Pair, Wires
 
 try:
@@ -24,6 +25,7 @@ except ImportError:  # pragma: no cover - not a Unix
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
 SNAPSHOT_ENTRIES = 2000  # few, so that snapshots happen in a short run
+SPARE = "spare"  # the greater of two names dials, so that its connections lead through the proxies
 HAS_QUOTA = hasattr(resource, "prlimit")
 
 
@@ -90,6 +92,11 @@ class Process:
         lines = self.log.read_text("utf-8", "replace").strip().splitlines() if self.log.exists() else []
         return lines[-1] if lines else "no log"
 
+    def lose(self) -> None:
+        """End it, and delete its data."""
+        self.end()
+        shutil.rmtree(self.data, ignore_errors=True)
+
     def limit_files(self, *, is_full: bool) -> None:
         """No file may grow beyond the largest one that is there now, or any may again."""
         if self._process is None or resource is None:
@@ -109,8 +116,9 @@ class LocalCluster:
         self._folder = Path(tempfile.mkdtemp(prefix="raftreg-verify-", dir=data))
         self._wires: Wires | None = None
         self._names = [f"n{number}" for number in range(1, count + 1)]
-        self._ports = free_ports(3 * count, chance)
+        self._ports = free_ports(3 * (count + 1), chance)
         self._processes: dict[str, Process] = {}
+        self._members = Membership(self.nodes)
 
     @property
     def nodes(self) -> Mapping[str, Address]:
@@ -122,7 +130,7 @@ class LocalCluster:
     @property
     def abilities(self) -> frozenset[str]:
         """Everything; a full disk only where the system can limit another process."""
-        return frozenset({KILL, STOP, PAUSE, CUT, SLOW} | ({FILL} if HAS_QUOTA else set()))
+        return frozenset({KILL, STOP, PAUSE, CUT, SLOW, MEMBERS} | ({FILL} if HAS_QUOTA else set()))
 
     @property
     def folder(self) -> Path:
@@ -133,19 +141,24 @@ class LocalCluster:
         """Start all nodes."""
         self._wires = wires = Wires()
         wires.__enter__()
-        count = len(self._names)
-        raft = dict(zip(self._names, self._ports[count:], strict=False))
-        for name, dns in zip(self._names, self._ports[2 * count :], strict=False):
+        every = [*self._names, SPARE]
+        https, rafts, dnss = (
+            self._ports[first : first + len(every)] for first in range(0, 3 * len(every), len(every))
+        )
+        raft = dict(zip(every, rafts, strict=True))
+        for name, http, dns in zip(every, https, dnss, strict=True):
+            # The spare one knows the others as they know each other, and is known to none of them.
             reached = {
                 other: port if other == name else wires.lead(name, other, port)
                 for other, port in raft.items()
+                if other in (name, *self._names)
             }
             peers = ",".join(f"{other}=127.0.0.1:{port}" for other, port in reached.items())
             arguments = ["--raft", f"127.0.0.1:{raft[name]}", "--dns", f"127.0.0.1:{dns}", "--peers", peers]
             arguments += ["--snapshot-entries", str(SNAPSHOT_ENTRIES), "--log-level", "warning"]
-            self._processes[name] = Process(name, self._folder, arguments, self.nodes[name])
-        for process in self._processes.values():
-            process.start()
+            self._processes[name] = Process(name, self._folder, arguments, Address("127.0.0.1", http))
+        for name in self._names:
+            self._processes[name].start()
 
     async def act(self, action: str, node: str) -> None:
         """See `Target`."""
@@ -165,8 +178,31 @@ class LocalCluster:
                 process.signal(signal.SIGCONT)
             case "fill" | "room":
                 process.limit_files(is_full=action == "fill")
+            case "wipe":
+                process.lose()
+            case "add" | "remove" | "replace":
+                await self._change(action, process)
+            case "mend":
+                await self._mend()
             case _:
                 raise CannotAct(f"nobody knows how to {action} {node}")
+
+    async def _change(self, action: str, process: Process) -> None:
+        """Let the spare node in, or a member go, or both; what the cluster cannot do now is left undone."""
+        if action != "remove":
+            self._processes[SPARE].start()
+            if not await self._members.reach(admit(SPARE), TRY_S):
+                return
+        if action != "add" and await self._members.reach(expel(process.name), TRY_S):
+            process.lose()
+
+    async def _mend(self) -> None:
+        """The nodes are the voters, with the data that they have now, and the spare one waits anew."""
+        await self._members.mend(self._names)
+        spare = self._processes[SPARE]
+        if spare.data.exists():
+            spare.lose()
+            spare.start()
 
     async def cut(self, pairs: Iterable[Pair], *, silently: bool) -> None:
         """See `Target`."""

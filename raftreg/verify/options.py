@@ -17,6 +17,10 @@ FAULTS = {
     "one-way": "a node is heard and hears nothing, or the reverse",
     "slow": "everything from and to a node takes 5 to 60 ms longer",
     "restart-all": "kill -9 of all nodes at once",
+    "wipe": "kill -9 and the data deleted; it comes back empty and is replaced by itself",
+    "remove": "a member is taken out, the leader too, and comes back empty",
+    "add": "one member more for a while",
+    "replace": "a spare node takes the place of a member, and that comes back empty in its place",
     "disk-full": "no file of a node may grow (RLIMIT_FSIZE)",
 }
 

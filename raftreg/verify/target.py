@@ -7,9 +7,14 @@ from raftreg.addresses import Address
 from raftreg.errors import RaftregError
 from raftreg.verify.wires import Pair
 
-# kill and stop come with start, pause with resume, fill with room; cut and slow are undone by heal.
+# kill and stop come with start, pause with resume, fill with room, changes of the members with mend; cut and slow are
+# undone by heal.
 KILL, STOP, PAUSE, CUT, SLOW, FILL = "kill", "stop", "pause", "cut", "slow", "fill"
-UNDONE_BY = {KILL: "start", STOP: "start", PAUSE: "resume", FILL: "room"}
+WIPE, REMOVE, ADD, REPLACE, MEND = "wipe", "remove", "add", "replace", "mend"
+MEMBERS = "members"  # the ability to do these four
+UNDONE_BY = {KILL: "start", STOP: "start", PAUSE: "resume", FILL: "room"} | dict.fromkeys(
+    (WIPE, REMOVE, ADD, REPLACE), MEND
+)
 
 
 class CannotAct(RaftregError):
@@ -26,7 +31,7 @@ class Target(Protocol):
 
     @property
     def abilities(self) -> frozenset[str]:
-        """Which of kill, stop, pause, cut, slow and fill can be done."""
+        """Which of kill, stop, pause, cut, slow, fill and members can be done."""
         ...
 
     async def open(self) -> None:
@@ -34,7 +39,13 @@ class Target(Protocol):
         ...
 
     async def act(self, action: str, node: str) -> None:
-        """Do one of kill, stop, pause, fill, or what undoes it, to a node; done when this returns."""
+        """Do one of kill, stop, pause, fill, wipe, remove, add, replace, or what undoes it, to a node; done on return.
+
+        wipe: its process is killed, and its data deleted. remove: it is taken out of the members, and its process and
+        data go. replace: the same, after a spare node has become a voter. add: a spare node becomes a voter. A change
+        of members that the cluster cannot do at that moment is left undone. mend: the spare is no member any more, and
+        the nodes are voters again, with the data that they have now.
+        """
         ...
 
     async def cut(self, pairs: Iterable[Pair], *, silently: bool) -> None:

@@ -16,8 +16,6 @@ TTL_S = 10.0  # the shortest that Consul allows
 RENEW_S = 4.0
 HOLD_S = 0.03
 PAUSE_S = 0.02
-# Bound to no check: only its end, and its TTL, end a session, and no lock-delay hides who gets the lock next.
-SESSION = json.dumps({"TTL": f"{TTL_S:g}s", "LockDelay": "0s", "NodeChecks": [], "Checks": []}).encode()
 
 
 @dataclass(slots=True)
@@ -36,6 +34,11 @@ class Locks(Workload):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
+        self._node = f"{world.prefix.replace('/', '-')}-locks"
+        # Bound to no check, and to a node that stays, whoever joins and leaves the cluster: only its end, and its TTL,
+        # end a session. No lock-delay hides who gets the lock next.
+        shape = {"Node": self._node, "TTL": f"{TTL_S:g}s", "LockDelay": "0s", "NodeChecks": [], "Checks": []}
+        self._shape = json.dumps(shape).encode()
         self._sessions: dict[int, _Session] = {}
         self._left: list[str] = []  # sessions that are still to be ended
         self.holds: list[Hold] = []
@@ -44,7 +47,9 @@ class Locks(Workload):
 
     async def prepare(self, caller: Caller) -> None:
         """See whether there are sessions."""
-        reply = await caller.write("PUT", "/v1/session/create", SESSION)
+        node = json.dumps({"Node": self._node, "Address": "192.0.2.2"}).encode()
+        await caller.write("PUT", "/v1/catalog/register", node)
+        reply = await caller.write("PUT", "/v1/session/create", self._shape)
         if reply.answer is None or reply.answer.status != 200:
             told = "no answer" if reply.answer is None else str(reply.answer.status)
             self.missing = f"the server makes no sessions ({told})"
@@ -79,6 +84,10 @@ class Locks(Workload):
             await caller.write("PUT", f"/v1/session/destroy/{session}")
         self._sessions.clear()
 
+    async def clean(self, caller: Caller) -> None:
+        """Deregister the node of the sessions."""
+        await caller.write("PUT", "/v1/catalog/deregister", json.dumps({"Node": self._node}).encode())
+
     async def _session(self, caller: Caller) -> _Session | None:
         """The client's session, made or renewed as needed."""
         session, now = self._sessions.get(caller.number), self.world.clock.now()
@@ -90,7 +99,7 @@ class Locks(Workload):
                 session.sure_until_s = reply.invoked_s + TTL_S
                 return session
             await self._leave(caller, reply.client, session)
-        reply = await caller.write("PUT", "/v1/session/create", SESSION)
+        reply = await caller.write("PUT", "/v1/session/create", self._shape)
         if reply.answer is None or reply.answer.status != 200:
             return None
         session = _Session(json.loads(reply.answer.body)["ID"], reply.invoked_s + TTL_S)
