@@ -103,6 +103,8 @@ class Cluster(Remote):
             return 200, {"Role": "leader" if leads else "follower", "Term": 1} | digest
         if words == ["agent", "self"]:
             return 200, {"Stats": {"raft": {"state": "Leader" if leads else "Follower", "term": "1"}}}
+        if words == ["status", "leader"]:
+            return 200, "127.0.0.1:8300"
         return 404, None
 
     def _key(self, node: str, method: str, key: str, query: dict[str, str], body: bytes) -> Reply:
