@@ -13,8 +13,11 @@ set, is let in by the same rule, without a voice of its own. A fresh directory h
 was taken before it became a member has, and is known to those with which the original acted since.
 
 A set that is committed may be known for that to nobody who is left: its leader has started again, or is gone. So each
-peer also tells the set that it goes by, and a majority of one of those is as good, once all had their time to object:
-else a node that missed its own promotion could not say the word without which nobody is elected.
+peer also tells the set that it goes by; and the latest of the own log may never have been committed, as that before it
+was. A majority of a later set that somebody goes by, or of that before, is as good, once all had their time to object:
+else a node that missed its own promotion, or that alone has a change which came to nothing, could not say the word
+without which nobody is elected. Earlier sets than these are good for nothing: of one that was replaced member by
+member, those who are left behind know nothing of the newer process of an old copy.
 
 A single voter needs nobody, so nobody might get to speak before a copy of it, as old as the days when it was alone,
 acts. Unless it is new, it gives others the time to find it.
@@ -29,6 +32,7 @@ from typing import Any
 
 from raftreg.consensus import messages as m
 from raftreg.consensus.hello import Hello
+from raftreg.consensus.journal import Journal, Placed
 from raftreg.consensus.members import Members
 
 Send = Callable[[str, list[Any]], bool]
@@ -47,9 +51,9 @@ class Admission:
         later: Callable[[Callable[[], None]], object],
         *,
         is_new: bool,
-        in_use: Callable[[], Iterable[Members]] = tuple,
+        others: Callable[[], Iterable[Members]] = tuple,
     ) -> None:
-        """`members`: the newest set known; `in_use`: those that connected peers go by. `count_start` makes this start
+        """`members`: the newest set known; `others`: those that may be in force instead. `count_start` makes this start
         durable; `up(member)`: both act, so messages may pass. `later(work)` runs `work` once the time for objections is
         over. `is_new`: it never acted before.
         """
@@ -58,7 +62,7 @@ class Admission:
         self.was_let_in = False  # by any other member, ever
         self._members, self._send = members, send
         self._count_start, self._up, self._later = count_start, up, later
-        self._is_new, self._in_use = is_new, in_use
+        self._is_new, self._others = is_new, others
         self._here: dict[str, Hello] = {}  # connected: each let the other in
         self._spoke: set[str] = set()  # of these, those that told the member set they know
         self._joined: set[str] = set()  # of these, those that act
@@ -99,7 +103,7 @@ class Admission:
         """Begin to act if it is time. Also to be called when there is nobody to meet, and when the set changed."""
         members = self._members()
         in_with = {self.member_id, *self._spoke}
-        if self.acts or not any(each.majority(in_with) for each in (members, *self._in_use())):
+        if self.acts or not any(each.majority(in_with) for each in (members, *self._others())):
             return
         nobody_asked = members.voters == {self.member_id} and not self._is_new
         if not in_time or (members.voters <= in_with and not nobody_asked):
@@ -119,3 +123,12 @@ class Admission:
             self._send(member, [m.JOIN])
         for member in list(self._joined):
             self._up(member)
+
+
+def others_in_force(newest: Placed, journal: Journal, commit: int, told: Iterable[Placed]) -> list[Members]:
+    """The sets that may be in force instead of the newest that this node knows: later ones that peers go by (`told`),
+    and that before the latest of the own log, if that is the newest and not known to be committed."""
+    found = [placed.members for placed in told if placed.place > newest.place]
+    if newest.index > commit and newest == journal.placed:
+        found.append(journal.placed_at(newest.index - 1).members)
+    return found

@@ -11,7 +11,7 @@ from typing import Any
 from raftreg.consensus import StrangerStatus
 from raftreg.consensus import messages as m
 from raftreg.consensus.addressbook import AddressBook
-from raftreg.consensus.admission import Admission
+from raftreg.consensus.admission import Admission, others_in_force
 from raftreg.consensus.boot import FORGETFUL, refusal, refusal_of_stranger, what_to_run
 from raftreg.consensus.driver import Driver
 from raftreg.consensus.hello import Hello
@@ -66,7 +66,9 @@ class Circle:
             driver.peer_up,
             lambda work: outside.later(objections_s, work),
             is_new=data_dir.identity.starts == 1,
-            in_use=lambda: [placed.members for placed in self._in_use.values()],
+            others=lambda: others_in_force(
+                self.newest, driver.engine.journal, driver.engine.raftCommitIndex, self._in_use.values()
+            ),
         )
 
     # -- view ------------------------------------------------------------------------------------------------------

@@ -263,6 +263,26 @@ def _known_to_one(script: Script) -> None:
     script.until(script.write("n1"), "a write by two of three")
 
 
+@schedule("came-to-nothing", hosts=3, founders=3)
+def _came_to_nothing(script: Script) -> None:
+    """A leader dies with a removal that nobody else has. When it comes back, whom that leaves is away, and the others
+    are two of three"""
+    script.begin("n1")
+    script.cut("n1", "n2", "n3", way="out")
+    script.change("n1", "remove", "n3")
+    script.run(0.1)
+    script.kill("n1")
+    script.run(5.0)  # what was under way is lost
+    script.mend("n1", "n2", "n3")
+    script.elect("n2")
+    script.until(script.write("n2"), "a write without the first leader")
+    script.kill("n2")
+    script.cluster.hosts["n1"].start()
+    script.run(4.0)
+    script.elect("n3")
+    script.until(script.write("n3"), "a write by two of three")
+
+
 @schedule("expected-by-nobody", hosts=4, founders=3)
 def _expected_by_nobody(script: Script) -> None:
     """A member that joined meets a first member that lost its disk and has not heard of the cluster: it lives on"""

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 
 from raftreg.consensus import messages as m
-from raftreg.consensus.admission import Admission
+from raftreg.consensus.admission import Admission, others_in_force
 from raftreg.consensus.hello import Hello
+from raftreg.consensus.journal import Placed
 from raftreg.consensus.members import Members
+from tests.consensus.test_journal import journal
+from tests.consensus.worlds import CLUSTER
 
 
 class Process:
@@ -15,7 +18,7 @@ class Process:
         self.done: list[str] = []
         self.timers: list[Callable[[], None]] = []
         self.members = Members("c", frozenset(voters))
-        self.in_use: list[Members] = []
+        self.others: list[Members] = []
         self.admission = Admission(
             "n1.a",
             lambda: self.members,
@@ -24,7 +27,7 @@ class Process:
             up=lambda member: self.done.append(f"up {member}"),
             later=self.timers.append,
             is_new=is_new,
-            in_use=lambda: self.in_use,
+            others=lambda: self.others,
         )
 
     def _send(self, member: str, message: list[object]) -> bool:
@@ -141,8 +144,22 @@ def test_a_set_that_a_peer_goes_by_is_as_good_in_the_end() -> None:
     process = Process("n2.b", "n9.gone")
     process.meets("n2.b")
     assert [] == process.timers
-    process.in_use.append(Members("c", frozenset({"n1.a", "n2.b", "n9.gone"})))
+    process.others.append(Members("c", frozenset({"n1.a", "n2.b", "n9.gone"})))
     process.admission.look()
     assert [] == process.done
     process.timers.pop()()
     assert ["counted", "join n2.b"] == process.done
+
+
+def test_which_sets_may_be_in_force_instead() -> None:
+    """One that came after the newest known, and that before the latest of the own log while it is not known to be
+    committed. Earlier ones are not: who went by them may be long gone, and not know the newer process of a copy."""
+    log = journal()
+    earlier, own, later = [Members("test", frozenset(voters)) for voters in ("ab", "a", "ac")]
+    log.add(earlier.encode(), 2, 1)
+    log.add(own.encode(), 3, 1)
+    told = [Placed(0, 1, CLUSTER), Placed(1, 2, earlier), Placed(2, 3, later)]
+    assert [later, earlier] == others_in_force(log.placed, log, 2, told)
+    assert [later] == others_in_force(log.placed, log, 3, told)
+    assert [] == others_in_force(told[2], log, 2, told)
+    assert [] == others_in_force(journal().placed, journal(), 1, [])

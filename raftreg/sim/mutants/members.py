@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from raftreg.consensus import MemberChange, identity, peers
+from raftreg.consensus import MemberChange, circle, identity, peers
 from raftreg.consensus.admission import Admission
 from raftreg.consensus.boot import NOT_ADMITTED, Introduction, refusal_without_cluster
 from raftreg.consensus.changes import Changes
@@ -286,6 +286,12 @@ def _no_hearsay(patches: Patches) -> None:
 def _set_in_use_kept_quiet(patches: Patches) -> None:
     """A node tells others only of what it knows to be committed."""
     patches.put(Circle, "_later_in_use", None)
+
+
+@mutant("latest-set-or-none", "came-to-nothing")
+def _latest_set_or_none(patches: Patches) -> None:
+    """A process is let in by a majority of the latest set that it knows, and by no other."""
+    patches.put(circle, "others_in_force", lambda newest, journal, commit, told: [])
 
 
 @mutant("empty-node-ends-members", "expected-by-nobody")
