@@ -13,6 +13,8 @@ from raftreg.api.dispatch import body_limit
 from raftreg.api.listener import Listener
 from raftreg.cli.root import raftreg
 from raftreg.consensus import MemberChange
+from raftreg.consensus.disk import RealDisk
+from raftreg.consensus.identity import read_identity, write_identity
 from tests.api.test_members_api import Api
 from tests.fake_members import peer, stranger
 from tests.registry.test_recovering import on_node, write_some
@@ -203,6 +205,17 @@ def test_recover_takes_the_directory_that_knows_most(tmp_path: Path) -> None:
     assert 1 == refused.exit_code
     assert f"{ahead} knows more than {behind}" in refused.stderr
     assert f"to go on from it: raftreg recover --from-this-node --data-dir {ahead}" in recover(*both).stdout
+
+
+def test_recover_tells_of_an_old_copy(tmp_path: Path) -> None:
+    """What a peer found out about a directory is shown before anybody goes on from it."""
+    path = tmp_path / "n1"
+    on_node(path, write_some)
+    assert "old copy" not in recover("--data-dir", str(path)).stdout
+    identity = replace(read_identity(path), outdated="n2 refused this node: start 3 was seen")
+    write_identity(path, identity, RealDisk())
+    told = recover("--data-dir", str(path)).stdout
+    assert f"note: {path} was found to be an old copy: n2 refused this node: start 3 was seen" in told
 
 
 def test_recover_of_what_is_nothing(tmp_path: Path) -> None:

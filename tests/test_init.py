@@ -56,6 +56,30 @@ def test_a_directory_that_is_not_empty_is_refused(tmp_path: Path) -> None:
     assert before == (tmp_path / "data" / "meta").read_bytes()
 
 
+def test_a_node_that_never_had_a_cluster_may_make_one(tmp_path: Path) -> None:
+    """It was started too early, or the first attempt was cut off: it would be told to run this, so this has to work."""
+    settings = RaftSettings(
+        "n1", tmp_path / "data", ("127.0.0.1", free_ports(1)[0]), {}, None, join=(("127.0.0.1", 1),)
+    )
+
+    async def wait_in_vain() -> None:
+        node = RaftNode(settings, ListMachine(), SystemClock(), lambda error: None)
+        await node.start()
+        await node.stop()
+
+    asyncio.run(wait_in_vain())
+    code, told = init(tmp_path / "data")
+    assert (0, True) == (code, "made cluster" in told)
+    assert 1 == init(tmp_path / "data")[0]
+
+
+def test_the_root_of_a_file_system_is_empty(tmp_path: Path) -> None:
+    """Many have a directory lost+found in it, which is nobody's data."""
+    (tmp_path / "lost+found").mkdir()
+    assert 0 == init(tmp_path)[0]
+    assert {"lost+found", "lock", "meta"} == {file.name for file in tmp_path.iterdir()}
+
+
 @pytest.mark.parametrize("variable", ["RAFTREG_PEERS", "RAFTREG_JOIN"])
 def test_who_has_others_to_begin_with_needs_no_init(
     variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

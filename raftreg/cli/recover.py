@@ -66,6 +66,9 @@ def _show(remains: list[Remains]) -> None:
         )
     head = ("Directory", "Node", "Cluster", "Last entry", "Its term", "Snapshot", "Written", "Members")
     table.show((*head, "Keys", "Services", "Sessions"), rows)
+    for one in remains:
+        if one.survivor.outdated is not None:
+            click.echo(f"note: {one.survivor.path} was found to be an old copy: {one.survivor.outdated}")
 
 
 def _best(remains: list[Remains]) -> Remains:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from raftreg.consensus.disk import Disk
-from raftreg.consensus.files import explained, read_checked, write_checked
+from raftreg.consensus.files import LOST_AND_FOUND, explained, read_checked, write_checked
 
 PREPARED = "recovering"
 FORMER = "former-"
@@ -21,7 +21,7 @@ _VERSION = 1
 _REMEDY = (
     "Keep the directory as it is: its recovery was interrupted, and this file would have told how far it was"
 )
-_STAYS = frozenset({"lock", _MARK, _MARK + ".new", PREPARED})
+_STAYS = frozenset({"lock", _MARK, _MARK + ".new", PREPARED, LOST_AND_FOUND})
 
 
 def begin(path: Path, former: str, disk: Disk) -> None:

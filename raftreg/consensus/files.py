@@ -18,13 +18,17 @@ from raftreg.errors import Damaged, StartRefused
 
 BRING_BACK = (
     "Bring back the right files, or the whole data directory as this node left it; an older copy will not do, since it "
-    "has forgotten what the node promised. Meanwhile the other members go on without this node: keep the directory, "
-    "because they do not let an empty one in under its name. If this is the only node, restore a backup"
+    "has forgotten what the node promised. Meanwhile the other members go on without this node. If the files are lost, "
+    "move the directory away, start on an empty one with --join, and let that in: raftreg operator raft replace NAME. "
+    "If this is the only node, restore a backup"
 )
 """The remedy for lost or damaged files of a member: what an operator can do today."""
 
 NEW_DISK = "The disk is failing: copy the data directory to a good one while it can be read, and start there"
 """The remedy for a disk that does not do what it is told."""
+
+LOST_AND_FOUND = "lost+found"
+"""What the root of many a file system has in it: a data directory that is one is empty nevertheless."""
 
 _PREFIX = struct.Struct("<8sIII")
 _HINTS = {

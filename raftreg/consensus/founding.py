@@ -9,17 +9,15 @@ from pathlib import Path
 
 from raftreg.clock import Clock
 from raftreg.consensus.disk import RealDisk
-from raftreg.consensus.identity import is_unused, open_data_dir
+from raftreg.consensus.identity import is_unused, open_data_dir, waits_for_a_cluster
 from raftreg.consensus.members import Members
 from raftreg.errors import StartRefused
 
 
 def found_cluster(path: Path, name: str, address: str, clock: Clock) -> str:
-    """Make node `name`, reached at `address`, the only voter of a new cluster, in an empty directory. Blocks.
-
-    Returns the id of the cluster. Raises StartRefused with one line that says what to do.
-    """
-    if not is_unused(path, RealDisk()):
+    """Make node `name`, reached at `address`, the only voter of a new cluster, in an empty directory. Blocks."""
+    disk = RealDisk()
+    if not is_unused(path, disk) and not waits_for_a_cluster(path, disk):
         raise StartRefused(
             f"{path}: is not empty. If a node has run on it, just start that; a new cluster needs an empty directory."
         )

@@ -22,7 +22,14 @@ from pathlib import Path
 from raftreg.clock import Clock
 from raftreg.consensus.changeover import finish
 from raftreg.consensus.disk import Disk, RealDisk, SyncFailed
-from raftreg.consensus.files import BRING_BACK, NEW_DISK, explained, read_checked, write_checked
+from raftreg.consensus.files import (
+    BRING_BACK,
+    LOST_AND_FOUND,
+    NEW_DISK,
+    explained,
+    read_checked,
+    write_checked,
+)
 from raftreg.consensus.hello import PROTOCOL_VERSION, Hello
 from raftreg.consensus.peer_book import PeerBook
 from raftreg.errors import Damaged, StartRefused
@@ -123,9 +130,17 @@ def is_unused(path: Path, disk: Disk) -> bool:
     """Whether there is nothing at all in a data directory, or there is none. Blocks."""
     with explained(path, "read the data directory"):
         try:
-            return not disk.listdir(path)
+            return set(disk.listdir(path)) <= {LOST_AND_FOUND}
         except FileNotFoundError:
             return True
+
+
+def waits_for_a_cluster(path: Path, disk: Disk) -> bool:
+    """Whether a node has run on a data directory and never came to belong to a cluster. Blocks. Raises Damaged."""
+    try:
+        return read_identity(path, disk).cluster_id is None
+    except FileNotFoundError:
+        return False
 
 
 def open_data_dir(

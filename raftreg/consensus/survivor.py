@@ -41,6 +41,7 @@ class Survivor:
     term: int  # the latest that the node took part in
     snapshot_index: int
     written_at: float
+    outdated: str | None = None  # what a peer said that knew a newer process of it
 
     @property
     def place(self) -> tuple[int, int]:
@@ -146,6 +147,7 @@ class Opened:
                 term=max(term, journal.getCurrentTerm()),
                 snapshot_index=engine.serializer.durable_index,
                 written_at=_written_at(self.path),
+                outdated=identity.outdated,
             )
         finally:
             engine.close()

@@ -119,6 +119,16 @@ def contents(path: Path) -> dict[str, bytes]:
     return {str(file.relative_to(path)): file.read_bytes() for file in files}
 
 
+def test_what_belongs_to_the_file_system_stays(tmp_path: Path) -> None:
+    """lost+found belongs to root, so it could not be moved, and nothing could be done with the directory any more."""
+    on_node(tmp_path, write_some)
+    (tmp_path / "lost+found").mkdir()
+    with Remains(tmp_path, SystemClock()) as remains:
+        _, former = remains.make_cluster()
+    assert (tmp_path / "lost+found").is_dir()
+    assert not (former / "lost+found").exists()
+
+
 @pytest.mark.parametrize("snapshot_entries", [20_000, 10], ids=["log", "snapshots"])
 def test_a_new_cluster_has_everything(tmp_path: Path, snapshot_entries: int) -> None:
     """Under another id, and it goes on from there; looking changes nothing, and the old files are kept as they were."""
