@@ -80,6 +80,8 @@ class MemberHarm(DirectedHarm):
     def _bearable(self, host: "Host", back: str | None = None) -> bool:
         """Whether every set that is or may become current keeps a majority of disks without that host's."""
         checks, member = self.cluster.member_checks, host.media.member
+        if self.cluster.operator.waits:
+            return False  # It was asked for with the disks that there are now.
         if not self.cluster.checks.newest:
             return False  # Nothing is committed yet: a first member that loses its disk takes the cluster with it.
         lost = (self.cluster.lost() | {member}) - {back}

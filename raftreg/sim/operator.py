@@ -1,7 +1,7 @@
 """Who operates the simulated cluster: adds, promotes, removes and replaces members, and moves the leadership.
 
-It asks the leader, as an operator's command does; asks the next one when a leader has to go first; and where the
-outcome is unknown it looks at the members before it does anything else.
+It asks the leader itself, asks the next one when a leader has to go first, and where the outcome is unknown it looks at
+the members before it does anything else; or it asks the registry of any member, which does all that.
 """
 
 from collections import Counter
@@ -14,6 +14,9 @@ from raftreg.consensus import MemberChange
 from raftreg.consensus.members import Members, name_of
 from raftreg.consensus.node import RaftNode
 from raftreg.errors import HandingOver, NotApplied, OutcomeUnknown, Refused
+from raftreg.registry.member_names import Wish
+from raftreg.registry.membership import Membership
+from raftreg.sim.loop import Life
 
 if TYPE_CHECKING:
     from raftreg.sim.cluster import Cluster
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 HEALING_EVERY_S = 0.1  # times the profile's timing
 ATTEMPTS = 4  # of a change that leaders hand over for
 REPEAT_S = 0.2
+BY_REGISTRY = 0.25  # of the changes
+WAITS_S = 14.0  # for so long a change may wait for leaders, in the registry and at the leader
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,21 @@ class Operator:
     def __init__(self, cluster: "Cluster") -> None:
         self.cluster, self.loop = cluster, cluster.loop
         self.told: Counter[str] = Counter()
+        self._waiting: dict[
+            int, tuple[Life, float]
+        ] = {}  # what is asked for: (until this life ends, or until then)
+        self._asked = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether a change was asked for that a leader may yet begin, by what was known of the disks then."""
+        now = self.loop.now
+        return any(life.alive and until > now for life, until in self._waiting.values())
+
+    def _wait(self, life: Life) -> int:
+        self._asked += 1
+        self._waiting[self._asked] = life, self.loop.now + WAITS_S
+        return self._asked
 
     # -- what could be done --------------------------------------------------------------------------------------------
     def act(self, dice: Stream) -> Done | None:
@@ -53,7 +73,10 @@ class Operator:
         if change is None:
             self._ask(leader, self._transfer)
             return Done(leader, None)
-        self.ask(leader, change)
+        if dice.random() < BY_REGISTRY:
+            self._wish(dice, change)
+        else:
+            self.ask(leader, change)
         return Done(leader, change)
 
     def _leaders(self) -> list["Host"]:
@@ -107,7 +130,36 @@ class Operator:
     def ask(self, leader: "Host", change: MemberChange, attempt: int = 1) -> None:
         """Have a leader change the members."""
         self.cluster.log(leader.name, f"is asked to {describe(change)}")
+        if leader.engine is not None and not leader.engine.settled:
+            self._wait(leader.life)
         self._ask(leader, lambda node: self._change(node, change, attempt))
+
+    def _wish(self, dice: Stream, change: MemberChange) -> None:
+        """Have the registry of some member see to it."""
+        doors = [host for host in self.cluster.hosts.values() if host.up and host.name in self.cluster.doors]
+        host = dice.choice(doors)
+        if host.registry is None or host.node is None:
+            return
+        self.cluster.log(host.name, f"is asked to have somebody {describe(change)}")
+        wish = Wish(change.kind, change.old or change.member, change.member if change.old else "", force=True)
+        number = self._wait(self.loop.world)
+        self.loop.soon(host.life, self._begin_wish, host.node, host.registry.membership, wish, number)
+
+    def _begin_wish(self, node: RaftNode, membership: Membership, wish: Wish, number: int) -> None:
+        self.loop.spawn(self._carry_out(node, membership, wish, number))
+
+    async def _carry_out(self, node: RaftNode, membership: Membership, wish: Wish, number: int) -> None:
+        try:
+            changed = await membership.change(wish)
+        except Refused as error:
+            self._note(node, wish.kind, f"refused by the registry: {error}")
+        except (NotApplied, OutcomeUnknown) as error:
+            self._note(node, wish.kind, f"{type(error).__name__} of the registry")
+            if isinstance(error, OutcomeUnknown):
+                return  # Some leader may be at it still.
+        else:
+            self._note(node, wish.kind, "done by the registry" if changed.done else "done already")
+        self._waiting.pop(number, None)
 
     def _ask(self, leader: "Host", work: Callable[[RaftNode], object]) -> None:
         if leader.up and leader.node is not None:
