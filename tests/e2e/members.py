@@ -19,7 +19,7 @@ from tests.e2e.witness import acks_again
 
 # A busy machine may take long; then latency is what there is, and no error.
 PATIENT = {"write_timeout": "60s", "read_timeout": "60s"}
-KILL_EVERY_S = (1.0, 4.0)
+KILL_EVERY_S = (0.5, 2.5)
 NO_LEADER_S = 3.0  # ten election timeouts
 BATCH = 64  # operations of a transaction
 VALUE_BYTES = 100
