@@ -7,6 +7,7 @@ See `raftreg.commands`, which puts them beside the others. A restore comes as on
 from dataclasses import dataclass
 from typing import Any
 
+from raftreg import versions
 from raftreg.codec import (
     Shape,
     flag,
@@ -21,6 +22,7 @@ from raftreg.codec import (
     text,
     unsigned,
 )
+from raftreg.errors import NewerFormat
 from raftreg.model import Autopilot, ConfigEntry, Coordinate, Event
 
 
@@ -104,6 +106,13 @@ class RestoreAbandon:
     id: str
 
 
+@dataclass(frozen=True, slots=True)
+class LevelRaise:
+    """Raise the feature level (`raftreg.versions`) to this, or leave it where it is higher. Result: int, the level."""
+
+    level: int
+
+
 ClusterCommand = (
     FireEvent
     | ConfigSet
@@ -114,7 +123,20 @@ ClusterCommand = (
     | RestoreChunk
     | RestoreCommit
     | RestoreAbandon
+    | LevelRaise
 )
+
+
+def _known_level(value: object) -> int:
+    """A level that this release knows. Raises NewerFormat for a later one: what follows may not be understood."""
+    level = unsigned(value)
+    if level > versions.LEVEL_MAX:
+        raise NewerFormat(
+            f"the cluster was raised to feature level {level}; this release knows levels {versions.LEVEL_MIN} to "
+            f"{versions.LEVEL_MAX}"
+        )
+    return level
+
 
 _EVENT = Shape(
     Event, id=text, name=text, payload=raw, node_filter=text, service_filter=text, tag_filter=text, ltime=unsigned
@@ -143,3 +165,4 @@ CLUSTER_SHAPES: tuple[Shape[Any], ...] = (
     Shape(RestoreCommit, id=text, digest=text),
     Shape(RestoreAbandon, id=text),
 )
+LEVEL_RAISE = Shape(LevelRaise, level=_known_level)

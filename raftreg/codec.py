@@ -4,8 +4,9 @@ A record travels as the array of its fields, in the order in which its `Shape` n
 gives the version of the format, so that a later release can tell an old log or snapshot from its own. Text is
 UTF-8; bytes that are not (a key may be any bytes) travel as Python's surrogateescape has them.
 
-Guaranteed: `unpack` and `Shape.record` raise ValueError, and nothing else, for bytes that are not what was asked
-for: wrong version, wrong types, missing or additional fields, numbers out of range, data nested too deeply.
+Guaranteed: a later version is told apart (NewerFormat). Else `unpack` and `Shape.record` raise ValueError, and nothing
+else, for bytes that are not what was asked for: wrong version, wrong types, missing or additional fields, numbers out
+of range, data nested too deeply.
 """
 
 import math
@@ -14,6 +15,8 @@ from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 import msgpack
+
+from raftreg.errors import NewerFormat
 
 VERSION = 1
 DEPTH_MAX = 64  # of what clients nest in free-form fields; far below msgpack's and Python's own limits
@@ -116,6 +119,8 @@ def unpack(data: bytes, what: str) -> object:
     """The value that `pack` was given; ValueError, naming `what`, for anything else."""
     if not data:
         raise ValueError(f"{what}: no bytes at all")
+    if data[0] > VERSION:
+        raise NewerFormat(f"{what} of format version {data[0]}; this release knows {VERSION}")
     if data[0] != VERSION:
         raise ValueError(f"{what}: format version {data[0]} is not supported (this release knows {VERSION})")
     return unpack_bare(memoryview(data)[1:], what)

@@ -7,7 +7,8 @@ machine cannot know whether it was applied before, and refuses it rather than ri
 
 Nothing here reads a clock: what needs time, chance or a fresh id is decided on the leader, before the log.
 
-The codec (msgpack, see `raftreg.codec`) is strict: malformed bytes give ValueError with a clear text, nothing else.
+The codec (msgpack, see `raftreg.codec`) is strict: malformed bytes give ValueError with a clear text, nothing else; but
+a version or a command number above those that this release knows is no malformed one: NewerFormat.
 """
 
 from collections.abc import Sequence
@@ -15,8 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from raftreg import codec
-from raftreg.cluster_commands import CLUSTER_SHAPES, ClusterCommand, ConfigSet
+from raftreg.cluster_commands import CLUSTER_SHAPES, LEVEL_RAISE, ClusterCommand, ConfigSet
 from raftreg.codec import Shape, flag, free, many, optional, pair, raw, text, unsigned
+from raftreg.errors import NewerFormat
 from raftreg.model import Check, Node, Service, Session
 from raftreg.query_commands import QUERY_SHAPES, QueryCommand
 from raftreg.records import CHECK, NODE, SERVICE, SESSION
@@ -239,7 +241,8 @@ _CHECK_UPDATE = Shape(
     CheckUpdate, node=text, check_id=text, status=text, output=text, expected_modify_index=optional(unsigned)
 )  # fmt: skip
 
-# The number of a command is its place here. Logs on disk hold it: append, never reorder.
+# The number of a command is its place here. Logs on disk hold it: append, never reorder. A command that is appended, or
+# that stands for a former one with other fields, is of a level of its own (`LEVEL_OF`).
 _COMMANDS: tuple[Shape[Any], ...] = (
     Shape(KVSet, key=text, value=raw, flags=unsigned, cas=optional(unsigned)),
     Shape(KVDelete, key=text, cas=optional(unsigned)),
@@ -258,7 +261,11 @@ _COMMANDS: tuple[Shape[Any], ...] = (
     Shape(LockDelaysEnd, delays=many(pair(text, unsigned))),
     *QUERY_SHAPES,
     TRANSACTION,
+    LEVEL_RAISE,
 )
+LEVEL_OF: dict[
+    type, int
+] = {}  # the feature level (`raftreg.versions`) below which nobody may write a command
 _COMMAND_NUMBER = {shape.kind: number for number, shape in enumerate(_COMMANDS)}
 
 
@@ -337,6 +344,8 @@ def result_from_row(row: object) -> Result:
 
 def _numbered(shapes: Sequence[Shape[Any]], number: object, what: str) -> Shape[Any]:
     """The shape of that number, or ValueError."""
+    if type(number) is int and number >= len(shapes) and shapes is _COMMANDS:
+        raise NewerFormat(f"{what} number {number}; this release knows those up to {len(shapes) - 1}")
     if type(number) is not int or not 0 <= number < len(shapes):
         raise ValueError(f"{what} number {str(number)[:40]} is not known to this release")
     return shapes[number]

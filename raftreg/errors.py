@@ -10,6 +10,7 @@
     ├── OutcomeUnknown      indefinite: the write may or may not have happened
     └── StartRefused        an operator's mistake: one line, exit code 1
         ├── ConfigError     a setting is missing, unknown or malformed
+        ├── NewerFormat     something was written by a newer release than this one
         └── Damaged         a file on disk is not what was written; names file, offset and remedy
 
     Fatal (BaseException)   the process must stop now; nothing may catch it but the supervisor of the loop
@@ -66,6 +67,10 @@ class StartRefused(RaftregError):
 
 class ConfigError(StartRefused):
     """A setting is missing, unknown or malformed."""
+
+
+class NewerFormat(StartRefused):
+    """Something that a newer release wrote or said. Never skipped: who meets it says so, and waits to be upgraded."""
 
 
 class Damaged(StartRefused):

@@ -296,6 +296,7 @@ def _count(metrics: Metrics, registry: Registry, duties: Duties) -> None:
     metrics.add_gauge(
         "raft_members_index", "The entry that named the members.", lambda: status().members_index
     )
+    metrics.add_gauge("feature_level", "Of the cluster, as applied here.", lambda: status().level)
     metrics.add_gauge("raft_voters", "Members that vote.", lambda: sum(peer.voter for peer in status().peers))
     metrics.add_gauge(
         "raft_learners", "Members that do not.", lambda: sum(not p.voter for p in status().peers)

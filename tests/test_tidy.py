@@ -47,6 +47,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "settings",
             "ports",
             "regex",
+            "versions",
         }
     ),
 )

@@ -3,6 +3,7 @@
 It is local: it answers with or without a leader. It is no part of Consul's API.
 """
 
+from raftreg import versions
 from raftreg.api.context import ApiContext
 from raftreg.api.http import Request, Response
 from raftreg.api.member_changes import strangers_json
@@ -37,6 +38,9 @@ async def get_cluster_status(context: ApiContext, request: Request) -> Response:
         "StateIndex": registry.state.index,
         "MembersIndex": view.members_index,
         "Removed": view.removed,
+        "FeatureLevel": view.level,
+        "KnownLevels": [versions.LEVEL_MIN, versions.LEVEL_MAX],
+        "TooOld": view.too_old,
         "Peers": [_peer_json(peer, view, addresses) for peer in view.peers],
         "Strangers": strangers_json(context, view),
         "Advice": advice_on(view),
@@ -58,6 +62,7 @@ def _peer_json(peer: PeerStatus, view: Status, addresses: dict[str, str]) -> dic
         "Role": role_of(peer),
         "Connected": peer.connected,
         "LastContactSeconds": rounded(peer.last_contact_s),
+        "KnownLevels": None if peer.levels is None else list(peer.levels),
         "Lag": None if match is None else max(0, view.last_index - match),
     }
 

@@ -60,7 +60,9 @@ def status(http_addr: str | None) -> None:
     )
     for note in own.get("Advice", ()):
         click.echo(f"note: {note}")
-    click.echo(f"cluster {own['ClusterID'] or 'in memory'}, leader {own['Leader'] or 'none'}")
+    level = own.get("FeatureLevel")  # Former releases tell none.
+    raised = "" if level is None else f"feature level {level}, "
+    click.echo(f"cluster {own['ClusterID'] or 'in memory'}, {raised}leader {own['Leader'] or 'none'}")
     _judge(own, rows)
 
 

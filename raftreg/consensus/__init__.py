@@ -37,7 +37,14 @@ class StateMachine(Protocol):
     """What is replicated. Called from the event loop only."""
 
     def apply(self, index: int, data: bytes) -> object:
-        """Apply one entry. Total and deterministic: an exception here is a bug and stops the process."""
+        """Apply one entry. Total and deterministic: an exception here is a bug and stops the process.
+
+        But NewerFormat, with nothing changed, for an entry of a newer release: nothing is applied from there on.
+        """
+        ...
+
+    def level(self) -> int:
+        """The feature level that the entries applied so far have raised the cluster to (`raftreg.versions`)."""
         ...
 
     def freeze(self) -> Callable[[], bytes]:
@@ -67,6 +74,7 @@ class PeerStatus:
     # Whether its last round of catching up took less than an election timeout; None unless this node leads.
     caught_up: bool | None = None
     standby: bool = False  # a learner that is meant to stay one
+    levels: tuple[int, int] | None = None  # the feature levels that it knows; None while it is not connected
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +113,8 @@ class Status:
     former: frozenset[str] = (
         frozenset()
     )  # names of those who were members by the log above the snapshot, and are none
+    level: int = 1  # the feature level of the cluster, as far as this node has applied its log
+    too_old: str = ""  # what a newer release wrote or said that this node cannot read, and what to do
 
 
 class Consensus(Protocol):

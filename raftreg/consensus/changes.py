@@ -15,6 +15,7 @@ from the append on; whoever asked hears of it when the entry is committed. The r
 import logging
 from typing import TYPE_CHECKING
 
+from raftreg import versions
 from raftreg.consensus import MemberChange
 from raftreg.consensus.members import Members, name_of
 from raftreg.errors import HandingOver, NotLeader, Refused
@@ -39,6 +40,8 @@ class Changes:
         """
         engine = self.engine
         self._check_moment()
+        if change.standby and (level := engine.machine.level()) < versions.STANDBYS:
+            raise Refused(_CONFLICT, versions.closed_text("a standby", versions.STANDBYS, level))
         before = len(engine.members.voters)
         members = engine.members.step(change)
         if engine.member_id not in members.voters:

@@ -14,7 +14,7 @@ from raftreg.consensus.addressbook import AddressBook
 from raftreg.consensus.admission import Admission, others_in_force
 from raftreg.consensus.boot import FORGETFUL, refusal, refusal_of_stranger, what_to_run
 from raftreg.consensus.driver import Driver
-from raftreg.consensus.hello import Hello
+from raftreg.consensus.hello import TOO_OLD, Hello
 from raftreg.consensus.identity import DataDir
 from raftreg.consensus.journal import Placed
 from raftreg.consensus.members import name_of
@@ -117,7 +117,24 @@ class Circle:
         why = refusal(self.driver.engine.members.cluster_id, self._settings.name, hello)
         if why is None and hello.member_id not in self.known:
             why = refusal_of_stranger(hello, self._met, self.known)
-        return why or self._forgot(hello)
+        return why or self._mismatch(hello) or self._forgot(hello)
+
+    def _mismatch(self, hello: Hello) -> str | None:
+        """A refusal if a process does not know the feature level of the cluster."""
+        level, (least, greatest) = self.driver.engine.machine.level(), hello.levels
+        if least <= level <= greatest:
+            return None
+        known = (
+            f"the cluster is at feature level {level}, and {hello.name} knows levels {least} to {greatest}"
+        )
+        if greatest < level:
+            return f"{TOO_OLD}{known}: upgrade raftreg on {hello.name}"
+        return f"{known}: start a release there that knows {level} as well, and upgrade it when the level was raised"
+
+    def levels_of(self, member: str) -> tuple[int, int] | None:
+        """The feature levels that a connected process knows, None if it is not connected."""
+        met = self._met.get(member)
+        return None if met is None else met[0].levels
 
     def _forgot(self, hello: Hello) -> str | None:
         """A refusal if a process lacks what its member promised."""
@@ -175,7 +192,7 @@ class Circle:
     def _joins(self, member: str) -> None:
         """A process begins to act. What it is may have changed since it was let in, so it is judged again."""
         hello = self.admission.hello_of(member)
-        if hello is None or self._forgot(hello) is not None:
+        if hello is None or self._mismatch(hello) is not None or self._forgot(hello) is not None:
             self._outside.reset(member)  # It is told why when it says hello again.
             return
         self._data_dir.peer_book.note(hello)
@@ -223,6 +240,9 @@ class Circle:
             for member, (hello, _) in list(self._met.items()):
                 if hello.cluster_id is not None:
                     self.tell(member)
+        for member, (hello, _) in list(self._met.items()):
+            if self._mismatch(hello) is not None:
+                self._outside.reset(member)  # The level was raised since; it is told so when it comes back.
         self.admission.look()
         self.take_aim()
         if self._said is not None:

@@ -73,6 +73,7 @@ class Driver:
         self._seen: tuple[int, str | None] = (0, None)
         self._timer: asyncio.Handle | None = None
         self._timer_due_s = 0.0  # on the loop's clock
+        self._unknown: set[tuple[str, str]] = set()  # (member, kind) of messages that were told of
         machinery = around.machinery
         self._jobs = Worker(around.loop, machinery.writer("raftreg-snapshot"), around.guarded)
         self.wal, self.engine = self._recovered(members, member_id, genesis, machine)
@@ -187,7 +188,10 @@ class Driver:
         if message[0] == m.APPEND and self.wal.backlog_bytes > BACKLOG_BYTES:
             engine.election.heard_leader()  # The disk does not keep up: what is dropped here will be sent again.
         elif not (engine.receive(member, message) or self.calls.receive(member, message)):
-            _log.warning("%s sent a message of unknown kind %r; is it a newer raftreg?", member, message[0])
+            unknown = (member, str(message[0])[:8])
+            if unknown not in self._unknown:
+                self._unknown.add(unknown)
+                _log.warning("%s sent a message of unknown kind %s; is it a newer raftreg?", *unknown)
 
     def peer_up(self, member: str) -> None:
         """A member is connected."""

@@ -93,7 +93,7 @@ class Election:
         engine = self.engine
         if engine.leading:
             self._watch_transfer()
-            if self.barred or engine.disk_hangs:
+            if self.barred or engine.disk_hangs or engine.newer.text:
                 self.hand_over()  # Again and again: here nothing can be committed any more.
             return
         self.transfer = None
@@ -105,6 +105,9 @@ class Election:
         if self.leader_lost and self._tries < _RETRIES_QUICK:
             self._tries += 1
             self.deadline = engine.now() + engine.world.clock.uniform(0.02, 0.05) * self._tries
+        if engine.newer.text:
+            engine.newer.say()
+            return
         if self.barred or engine.removed or engine.member_id not in engine.members.voters:
             return
         self.round += 1
@@ -166,7 +169,8 @@ class Election:
         """The leader hands over to us: campaign at once, past everybody's stickiness."""
         engine = self.engine
         chosen = term == engine.raftCurrentTerm and engine.leader == member and not engine.leading
-        if chosen and engine.member_id in engine.members.voters and not self.barred:
+        may_lead = not self.barred and not engine.newer.text
+        if chosen and engine.member_id in engine.members.voters and may_lead:
             self._called_up = term
             engine.want_tick()
 
@@ -227,5 +231,7 @@ class Election:
         gone = transfer.heir not in engine.members.voters or transfer.heir not in engine.guard.up
         if gone or engine.now() > transfer.deadline:
             self.transfer = None
+            if engine.newer.stopped:
+                engine.newer.resign()
         elif not transfer.told and engine.guard.caught_up(transfer.heir, engine.journal.last):
             transfer.told = engine.outlet(transfer.heir, [m.TAKE_OVER, engine.raftCurrentTerm])

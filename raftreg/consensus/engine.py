@@ -5,14 +5,12 @@ The driver (`raftreg.consensus.node`) calls `receive`, `synced` and `tick`; what
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from pysyncobj import SyncObj
 from pysyncobj.node import Node
 
-from raftreg.clock import Clock
 from raftreg.consensus import StateMachine, seams
 from raftreg.consensus.catch_up import CatchUp
 from raftreg.consensus.changes import Changes, described
@@ -21,12 +19,16 @@ from raftreg.consensus.feed import Feed
 from raftreg.consensus.files import BRING_BACK
 from raftreg.consensus.guard import Guard, Message
 from raftreg.consensus.journal import Entry, Journal, Log, Placed
-from raftreg.consensus.members import APP, CONFIG, Members
+from raftreg.consensus.members import APP, CONFIG, NO_OP, Members
+from raftreg.consensus.newer import Newer
 from raftreg.consensus.reads import Reads
 from raftreg.consensus.serializer import Serializer
-from raftreg.consensus.snapshot import Jobs, Snapshot, SnapshotStore
+from raftreg.consensus.snapshot import Snapshot, SnapshotStore
 from raftreg.consensus.snapshot_transfer import SnapshotTransfers
-from raftreg.errors import Damaged, Fatal, NotLeader, Overloaded
+from raftreg.consensus.world import Timing, World
+from raftreg.errors import Damaged, Fatal, NewerFormat, NotLeader, Overloaded
+
+__all__ = ["Committed", "Engine", "Timing", "World"]
 
 _log = logging.getLogger(__name__)
 PENDING_BYTES = 64 << 20
@@ -38,34 +40,6 @@ _LEADER = 2  # pysyncobj's number for the role
 
 Committed = Callable[[object, bool], None]
 """Called once per proposal: (what apply returned, True), or (None, False) when the outcome is unknown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Seconds. `lease_s` is how long a member that heard its leader votes for nobody else, come what may."""
-
-    election_min_s: float = 0.15
-    election_max_s: float = 0.30
-    heartbeat_s: float = 0.06
-    lease_s: float = 0.03
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What the engine is given to act on the world: one function each, so that a simulation can supply its own."""
-
-    outlet: Callable[[str, Message], bool]
-    clock: Clock
-    jobs: Jobs
-    want_tick: Callable[[], None]
-    want_sync: Callable[[], None]
-    on_change: Callable[[], None]
-    # The member set in use, or the committed one, is another one.
-    on_members: Callable[[], None] = lambda: None
-    # A member that is not in the committed set asks for votes.
-    on_outsider: Callable[[str], None] = lambda member: None
-    # Member id -> host:port, as far as this node knows them.
-    addresses: Callable[[], Mapping[str, str]] = dict
 
 
 class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
@@ -100,6 +74,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         self._disk_moved_at = self.now()  # when something became durable, or nothing waited for it
         self._told_leader: str | None = None
         self.role_number = 0  # pysyncobj's: follower, candidate, leader
+        self.newer = Newer(self)
         self._told: Placed | None = None  # newest committed member set that another node told of
         snapshot, damages = store.newest_whole()
         placed, covered = (snapshot.placed, snapshot.previous[1]) if snapshot else (None, 0)
@@ -127,7 +102,10 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         self.journal.on_members = self._use_members
         self._use_members()
         if snapshot is not None:
-            self._load(snapshot, clear=False)
+            try:
+                self._load(snapshot, clear=False)
+            except NewerFormat as newer:
+                raise NewerFormat(f"{store.path(snapshot.index)}: {newer}. Start the newer raftreg") from None
             self.serializer.durable_index = snapshot.index
         self.guard._onNodeConnected(self.shadow)
 
@@ -227,7 +205,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
     # -- proposals -------------------------------------------------------------------------------------------------
     def propose(self, data: bytes, committed: Committed) -> None:
         """Append an entry for the state machine. Raises NotLeader or Overloaded; nothing is appended then."""
-        if not self.leading or self.election.transfer is not None:
+        if not self.leading or self.election.transfer is not None or self.newer.stopped:
             raise NotLeader("this node does not lead")
         if self.pending_bytes + len(data) > PENDING_BYTES:
             raise Overloaded(f"{self.pending_bytes >> 20} MiB of writes wait for the disks of a majority")
@@ -252,11 +230,16 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         if command[:2] == APP:
             try:
                 result = self.machine.apply(index, command[2:])
+            except NewerFormat:
+                raise  # `newer` sees to it; nothing was applied.
             except Exception as error:
                 raise Fatal(f"applying entry {index} failed: {error!r}") from error
         elif command[:2] == CONFIG:
+            self.newer.check_members(index)
             _log.info("entry %d is committed: %s", index, described(self.journal.placed_at(index).members))
             self.world.on_members()
+        elif command != NO_OP:
+            raise NewerFormat(f"an entry of kind {command[:2].hex()}")
         waiting = self.pending.pop(index, None)
         if waiting is not None:
             term, size, committed = waiting
@@ -277,6 +260,12 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         position = start - entries[0][1]
         bounded: Sequence[Entry] = self.journal[position : None if count is None else position + count]
         return bounded
+
+    def _SyncObj__applyLogEntries(self) -> bool:  # pysyncobj's name
+        """Apply what is committed, up to the first entry that a newer release wrote."""
+        if self._SyncObj__raftCommitIndex == self._SyncObj__raftLastApplied:
+            return False
+        return self.newer.guarded(super()._SyncObj__applyLogEntries)
 
     def _checkCommandsToApply(self) -> None:  # pysyncobj's name
         """Its queue of commands is empty for ever: proposals go straight into the log."""
@@ -385,6 +374,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
 
     def _load(self, snapshot: Snapshot, clear: bool) -> None:
         self.machine.load(snapshot.state)
+        self.newer.went_past(snapshot.index)
         self.journal.base = snapshot.placed
         if not clear:
             self.journal.align(snapshot.previous, snapshot.newest)
@@ -434,7 +424,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         if self.leader != self._told_leader:
             self._told_leader = self.leader
             self.world.on_change()
-        if self.raftLastApplied < self.raftCommitIndex:
+        if self.raftLastApplied < self.raftCommitIndex and not self.newer.stopped:
             self.want_tick()  # pysyncobj applies one bounded slice per tick
 
     @property
@@ -485,7 +475,9 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
     def at_rest(self) -> bool:
         """Whether a tick would find nothing to do before `next_deadline`: all is applied and told."""
         commit = self._SyncObj__raftCommitIndex
-        if self._SyncObj__raftLastApplied != commit or self.leader != self._told_leader:
+        if self.leader != self._told_leader:
+            return False
+        if self._SyncObj__raftLastApplied != commit and not self.newer.stopped:
             return False
         if not self.election.at_rest:
             return False

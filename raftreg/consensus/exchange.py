@@ -11,7 +11,7 @@ from raftreg.clock import Clock
 from raftreg.consensus.addressbook import RAFT
 from raftreg.consensus.boot import FORGETFUL
 from raftreg.consensus.frames import encode_frame
-from raftreg.consensus.hello import CHALLENGE_BYTES, DIALER, Handshake, Hello
+from raftreg.consensus.hello import CHALLENGE_BYTES, DIALER, UNPROVED, Handshake, Hello
 from raftreg.consensus.link import Link
 from raftreg.consensus.notices import Notices
 
@@ -211,7 +211,7 @@ class Exchange:
         who, shown = self._who(link)
         self._notice(who, f"{shown} refused this node: {text}")
         if not self.stopping and (authentic or link.role == DIALER):
-            self._delegate.told_refused(who, text if authentic else f"unproved: {text}")
+            self._delegate.told_refused(who, text if authentic else UNPROVED + text)
 
     def link_failed(self, link: Link, text: str) -> None:
         """Log it, for strangers once for each address, whatever they said."""

@@ -15,6 +15,10 @@ may send a refusal with one line of text and close; refusals are information for
 Not protected: what follows the handshake is neither encrypted nor authenticated frame by frame. Somebody who can
 change packets between two nodes can take over a connection after its handshake.
 
+Versions: each side tells the range that it speaks, and the greatest version that both know is used. The number in the
+first field is the least; releases that tell no range take it for the only one, so that they understand each other.
+Frames carry no version: that of the handshake holds for the connection.
+
 `use` is sent by the node with the greater name, whoever dialed. Its numbers rise through the life of its process, and
 the connection with the greatest number is the one that counts, so that both sides end with the same one when each
 dialed the other.
@@ -26,13 +30,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from raftreg import versions
 from raftreg.consensus.frames import ProtocolError, encode_frame
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL: Final = "protocol"  # in what a hello advertises: the range of versions, such as 1..2
+FEATURES: Final = "features"  # the range of feature levels, in the same form
+TOO_OLD: Final = "too old: "
+"""Begins every refusal that ends when the refused node is upgraded; it goes on trying."""
 CHALLENGE_BYTES: Final = 32
 REFUSAL_CHARACTERS: Final = 400
 
 REFUSED: Final = "refused"
+UNPROVED: Final = "unproved: "
+"""Begins, towards the node, what a peer said that did not prove to hold the key."""
 DIALER: Final = "dialer"
 ACCEPTOR: Final = "acceptor"
 
@@ -56,6 +66,16 @@ class Hello:
     def member_id(self) -> str:
         """name.incarnation"""
         return f"{self.name}.{self.incarnation}"
+
+    @property
+    def levels(self) -> versions.Range:
+        """The feature levels that the process knows; releases that tell none know the first."""
+        return versions.parse_range(self.advertise.get(FEATURES, ""), (1, 1))
+
+    @property
+    def protocols(self) -> versions.Range:
+        """The protocol versions that the process speaks."""
+        return versions.parse_range(self.advertise.get(PROTOCOL, ""), (self.version, self.version))
 
     def encode(self) -> list[Any]:
         """As it stands in a frame."""
@@ -96,6 +116,24 @@ def decode_hello(fields: object) -> Hello:
     return Hello(version, cluster_id, name, incarnation, nonce, starts, advertise)
 
 
+def common_protocol(name: str, theirs: versions.Range) -> int:
+    """The greatest version that both sides speak. Raises HandshakeRefused, which says whom to upgrade."""
+    mine = (versions.PROTOCOL_MIN, versions.PROTOCOL_MAX)
+    common = min(mine[1], theirs[1])
+    if common >= max(mine[0], theirs[0]):
+        return common
+    peer_is_older = theirs[1] < mine[0]
+    whom = f"raftreg on {name}" if peer_is_older else f"the raftreg that does not talk to {name}"
+    raise HandshakeRefused(
+        f"{TOO_OLD if peer_is_older else ''}{name} speaks {_spoken(theirs)}, this node {_spoken(mine)}: upgrade {whom}"
+    )
+
+
+def _spoken(spoken: versions.Range) -> str:
+    least, greatest = spoken
+    return f"protocol version {least}" if least == greatest else f"protocol versions {least} to {greatest}"
+
+
 class HandshakeRefused(Exception):
     """This side refuses: `text` is for the peer and for the log."""
 
@@ -116,6 +154,7 @@ class Handshake:
     ) -> None:
         """`judge` is asked once the proof of the peer was right: None to accept, else a refusal."""
         self.peer: Hello | None = None
+        self.version = 0  # the protocol version that both speak, once the peer's hello came
         self.proved = False
         self.done = False
         self._role = role
@@ -157,11 +196,13 @@ class Handshake:
 
     def _on_hello(self, message: list[Any], fields: object, challenge: bytes, keyed: bool) -> bytes:
         version = fields[0] if isinstance(fields, list) and fields else None
-        if type(version) is int and version != PROTOCOL_VERSION:
-            raise HandshakeRefused(
-                f"protocol version {version} is not {PROTOCOL_VERSION}, which this node speaks"
-            )
-        hello = decode_hello(fields)
+        try:
+            hello = decode_hello(fields)
+        except ProtocolError:
+            if type(version) is int and version > versions.PROTOCOL_MAX:  # It may have another form then.
+                common_protocol("the peer", (version, version))
+            raise
+        self.version = common_protocol(hello.name, hello.protocols)
         if len(challenge) != CHALLENGE_BYTES:
             raise ProtocolError("a malformed challenge")
         self.peer = hello

@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from raftreg import versions
 from raftreg.clock import Clock
 from raftreg.consensus.changeover import finish
 from raftreg.consensus.disk import Disk, RealDisk, SyncFailed
@@ -30,7 +31,7 @@ from raftreg.consensus.files import (
     read_checked,
     write_checked,
 )
-from raftreg.consensus.hello import PROTOCOL_VERSION, Hello
+from raftreg.consensus.hello import FEATURES, PROTOCOL, Hello
 from raftreg.consensus.peer_book import PeerBook
 from raftreg.errors import Damaged, StartRefused
 
@@ -82,13 +83,13 @@ class DataDir:
         """How this process introduces itself, now."""
         identity = self.identity
         return Hello(
-            PROTOCOL_VERSION,
+            versions.PROTOCOL_MIN,
             identity.cluster_id,
             identity.name,
             identity.incarnation,
             self.nonce,
             identity.starts,
-            dict(self.advertise),
+            {**self.advertise, PROTOCOL: versions.protocols(), FEATURES: versions.levels()},
         )
 
     def judge_starts(self, hello: Hello) -> str | None:

@@ -20,7 +20,7 @@ import msgpack
 from pysyncobj.journal import Journal as PysyncobjJournal
 
 from raftreg.consensus.members import Members
-from raftreg.errors import Fatal, StartRefused
+from raftreg.errors import Fatal, NewerFormat, StartRefused
 
 SLICE_ENTRIES = 1024
 SLICE_BYTES = 1 << 20
@@ -85,6 +85,9 @@ class Journal(PysyncobjJournal):  # type: ignore[misc]  # pysyncobj is untyped
         self.base = base
         self.committed = 1  # known at the start: the genesis, or what a snapshot holds
         self.on_members: Callable[[], None] | None = None
+        self.newer: list[
+            tuple[int, str]
+        ] = []  # entries with a member set that a newer release wrote: index, text
         self._placed: list[Placed] = []
         self._undurable: deque[tuple[int, int]] = deque()  # (record number, entry index)
         self._term = 0
@@ -133,7 +136,11 @@ class Journal(PysyncobjJournal):  # type: ignore[misc]  # pysyncobj is untyped
 
     # -- the member set is a function of snapshot and log ----------------------------------------------------------
     def _note_members(self, data: bytes, index: int, term: int) -> None:
-        members = Members.decode(data)
+        try:
+            members = Members.decode(data)
+        except NewerFormat as newer:
+            self.newer.append((index, str(newer)))
+            return
         if members is not None:
             self._placed.append(Placed(term, index, members))
             self._members_changed()
@@ -179,6 +186,7 @@ class Journal(PysyncobjJournal):  # type: ignore[misc]  # pysyncobj is untyped
         """Drop everything; a snapshot takes its place (`base` was set from it)."""
         self.entries.clear()
         self.size_bytes = 0
+        self.newer.clear()
         self._placed.clear()
         self._undurable.clear()
         self.durable = 0
@@ -195,6 +203,8 @@ class Journal(PysyncobjJournal):  # type: ignore[misc]  # pysyncobj is untyped
         while self._undurable and self._undurable[-1][1] >= index:
             self._undurable.pop()
         self.durable = min(self.durable, index - 1)
+        while self.newer and self.newer[-1][0] >= index:
+            self.newer.pop()
         if self._placed and self._placed[-1].index >= index:
             while self._placed and self._placed[-1].index >= index:
                 self._placed.pop()

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from raftreg import versions
 from raftreg.clock import Clock
 from raftreg.consensus import MemberChange, PeerStatus, StateMachine, Status
 from raftreg.errors import Fatal, NoLeader, NotLeader, Refused
@@ -125,7 +126,13 @@ class LocalConsensus:
             snapshot_index=0,
             cluster_id="",
             leader_contact_s=0.0,
-            peers=(PeerStatus(self._id, self._name, self._address, True, True, 0.0, self._index),),
+            peers=(
+                PeerStatus(
+                    *(self._id, self._name, self._address, True, True, 0.0, self._index),
+                    levels=(versions.LEVEL_MIN, versions.LEVEL_MAX),
+                ),
+            ),
+            level=self._machine.level(),
         )
 
     def _tell(self) -> None:

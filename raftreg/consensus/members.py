@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import msgpack
 
 from raftreg.consensus import MemberChange
-from raftreg.errors import Refused
+from raftreg.errors import NewerFormat, Refused
 
 REGULAR = b"\x00"  # pysyncobj's type byte of an entry that is applied
 NO_OP = b"\x01"  # pysyncobj's type byte of the entry that a new leader begins with
@@ -68,16 +68,21 @@ class Members:
 
     @classmethod
     def decode(cls, entry: bytes) -> "Members | None":
-        """The set in a log entry, None if it is an entry of another kind. Raises ValueError if it is malformed."""
+        """The set in a log entry, None if it is an entry of another kind.
+
+        Raises ValueError if it is malformed, NewerFormat if a newer release wrote it.
+        """
         if entry[:2] != CONFIG:
             return None
         try:
             version, *body = msgpack.unpackb(entry[2:])
         except (ValueError, TypeError, msgpack.UnpackException) as error:
             raise ValueError(f"malformed member set: {error}") from error
-        if version not in (_PLAIN, _WITH_STANDBYS):
-            raise ValueError(
-                f"member set of format {version}; this program knows formats {_PLAIN} and {_WITH_STANDBYS}"
+        if type(version) is not int or version < _PLAIN:
+            raise ValueError("malformed member set: no format version")
+        if version > _WITH_STANDBYS:
+            raise NewerFormat(
+                f"a member set of format {version}; this release knows formats {_PLAIN} and {_WITH_STANDBYS}"
             )
         try:
             cluster_id, voters, learners, addresses, *more = body

@@ -22,7 +22,7 @@ from raftreg.consensus.peers import Peers
 from raftreg.consensus.settings import RaftSettings
 from raftreg.consensus.status import known_leader, starting_status, status_of
 from raftreg.consensus.target import Target
-from raftreg.errors import Fatal, NoLeader, NotLeader, StartRefused
+from raftreg.errors import Fatal, NewerFormat, NoLeader, NotLeader, StartRefused
 
 __all__ = ["RaftNode", "RaftSettings"]
 
@@ -146,7 +146,11 @@ class RaftNode:
         assert self._wires is not None
         if self._stopping:
             return  # Nobody would close what begins now; it will be told again at the next start.
-        members = Members.decode(genesis)
+        try:
+            members = Members.decode(genesis)
+        except NewerFormat as newer:
+            _log.error("the cluster was made by %s: upgrade raftreg on this node, then it joins", newer)
+            return
         if members is None:
             raise Fatal("a peer sent a genesis that is none")
         self._data_dir.save_genesis(genesis, members.cluster_id)
@@ -273,8 +277,10 @@ class RaftNode:
         circle = self._peers.circle if self._peers is not None else None
         if circle is None or self._peers is None or self._wires is None:
             member_id = self._data_dir.identity.member_id if self._data_dir else self.settings.name
-            return starting_status(self.settings, member_id)
-        return status_of(circle, self._wires, self.settings, self._peers.book, self.clock)
+            return starting_status(self.settings, member_id, self._peers.too_old if self._peers else "")
+        return status_of(
+            circle, self._wires, self.settings, self._peers.book, self.clock, self._peers.too_old
+        )
 
     def _member(self) -> Driver:
         """The driver, for what only a leader does."""

@@ -10,7 +10,7 @@ from raftreg.consensus.boot import FORGETFUL, NOT_ADMITTED, Bootstrap, refusal_w
 from raftreg.consensus.circle import LOG_END, Circle, Outside, Work
 from raftreg.consensus.disk import SyncFailed
 from raftreg.consensus.driver import Driver
-from raftreg.consensus.hello import Hello
+from raftreg.consensus.hello import TOO_OLD, UNPROVED, Hello
 from raftreg.consensus.identity import DataDir
 from raftreg.consensus.members import name_of
 from raftreg.consensus.settings import RaftSettings
@@ -40,6 +40,7 @@ class Peers:
         self._guarded, self._on_fatal = guarded, on_fatal
         self._bootstrap = Bootstrap(settings.name, data_dir.identity.member_id, settings.peers)
         self._refused_by: set[str] = set()
+        self.too_old = ""  # how a peer refused this node for its release, until one lets it in
         data_dir.advertise[RAFT] = settings.reached_at
         self.book.heard(data_dir.hello())
 
@@ -94,6 +95,7 @@ class Peers:
 
     def connected(self, hello: Hello) -> None:
         """A peer was let in, and let us in."""
+        self.too_old = ""
         self._guarded(lambda: self._connected(hello))
 
     def _connected(self, hello: Hello) -> None:
@@ -146,6 +148,8 @@ class Peers:
             said = f"{name} refused this node: {text[len(FORGETFUL) :]}"
             self._condemn(said)
             self._on_fatal(StartRefused(said))
+        elif text.removeprefix(UNPROVED).startswith(TOO_OLD):
+            self.too_old = f"{name} refused this node: {text.removeprefix(UNPROVED)[len(TOO_OLD) :]}"
         elif text.startswith(NOT_ADMITTED) and self._is_final(name):
             self._on_fatal(StartRefused(f"{name} refused this node: {text[len(NOT_ADMITTED) :]}"))
 

@@ -80,13 +80,13 @@ class Serializer:
     def serialize(self, data: tuple[Any, Entry, Entry, Any], id_: int) -> None:
         """Copy the state now, encode and write it in another thread."""
         newest, previous = data[1], data[2]
-        state = self.engine.machine.freeze()
+        state, level = self.engine.machine.freeze(), self.engine.machine.level()
         placed = self.engine.journal.placed_at(newest[1])
         self._running = id_
         effort = self.engine.machine.effort()
 
         def write() -> object:
-            snapshot = Snapshot(newest, previous, placed, state())
+            snapshot = Snapshot(newest, previous, placed, state(), level)
             self.store.save(snapshot)
             return effort, len(snapshot.state)
 

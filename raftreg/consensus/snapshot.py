@@ -2,6 +2,7 @@
 
     snapshot-<index, 20 digits>  magic, then chunks: length (4 bytes) + CRC32C (4 bytes) + data; an empty one ends it
     first chunk                  msgpack [version, cluster id, newest entry, previous entry, [term, index, members]]
+                                 and with version 2 the feature level of the cluster
     the others                   the state machine's bytes, 1 MiB each
 
 The file holds nothing that is special to the node that wrote it, so it is sent to other members as it is. A
@@ -17,20 +18,23 @@ from pathlib import Path
 import google_crc32c
 import msgpack
 
+from raftreg import versions
 from raftreg.consensus.disk import Disk, RealDisk
 from raftreg.consensus.files import BRING_BACK, explained, write_atomically
 from raftreg.consensus.journal import Entry, Placed
 from raftreg.consensus.members import Members
-from raftreg.errors import Damaged
+from raftreg.errors import Damaged, NewerFormat
 
-_MAGIC = b"raftreg-snapshot\x01\n"
+_MAGIC = b"raftreg-snapshot\x01\n"  # stays: the version is in the head, where a checksum tells it from damage
 _CHUNK_HEADER = struct.Struct("<II")
 _CHUNK_BYTES = 1 << 20
 _HEAD_BYTES_MAX = 16 << 20  # two log entries and a member set
-_VERSION = 1
+# The first format is written whenever it can say what there is; the second has the feature level, if that is not 1.
+_PLAIN, _WITH_LEVEL = 1, 2
 _PREFIX = "snapshot-"
 _ASIDE = "damaged-snapshot-"
 KEPT = 2
+_UPGRADE = "Start the newer raftreg that wrote it; nothing in the data directory was changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class Snapshot:
     previous: Entry
     placed: Placed
     state: bytes
+    level: int = 1  # the feature level, which says what may be in `state`
 
     @property
     def index(self) -> int:
@@ -51,13 +56,15 @@ class Snapshot:
 def encode(cluster_id: str, snapshot: Snapshot) -> bytes:
     """The bytes of a snapshot file."""
     placed = snapshot.placed
-    head = [
-        _VERSION,
+    head: list[object] = [
+        _PLAIN if snapshot.level == 1 else _WITH_LEVEL,
         cluster_id,
         list(snapshot.newest),
         list(snapshot.previous),
         [placed.term, placed.index, placed.members.encode()],
     ]
+    if snapshot.level != 1:
+        head.append(snapshot.level)
     parts = [_MAGIC, *_chunk(msgpack.packb(head))]
     view = memoryview(snapshot.state)
     for start in range(0, len(view), _CHUNK_BYTES):
@@ -71,20 +78,41 @@ def _chunk(data: bytes) -> tuple[bytes, bytes]:
 
 
 def decode(path: str, cluster_id: str, blob: bytes) -> Snapshot:
-    """The snapshot in a file's bytes. Raises Damaged with the offset of what is wrong."""
+    """The snapshot in a file's bytes. Raises Damaged with the offset of what is wrong, NewerFormat if it is newer."""
     chunks = list(_chunks(path, blob))
     if not chunks:
         raise Damaged(path, len(_MAGIC), "a snapshot without a head", BRING_BACK)
     try:
-        version, cluster, newest, previous, (term, index, members) = msgpack.unpackb(chunks[0])
+        version, *fields = msgpack.unpackb(chunks[0])
+        _check_version(path, version)
+        cluster, newest, previous, (term, index, members), *more = fields
+        (level,) = more if version == _WITH_LEVEL else (1, *more)
+        _check_level(path, level)
         decoded = Members.decode(members)
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise Damaged(path, len(_MAGIC), f"an unreadable head ({error})", BRING_BACK) from error
-    if version != _VERSION or decoded is None:
-        raise Damaged(path, len(_MAGIC), f"a head of format {version}, or without a member set", BRING_BACK)
+    except NewerFormat as newer:
+        raise NewerFormat(f"{path}: {newer}. {_UPGRADE}") from None
+    if decoded is None:
+        raise Damaged(path, len(_MAGIC), "a head without a member set", BRING_BACK)
     if cluster != cluster_id:
         raise Damaged(path, len(_MAGIC), f"a snapshot of cluster {cluster}, not {cluster_id}", BRING_BACK)
-    return Snapshot(tuple(newest), tuple(previous), Placed(term, index, decoded), b"".join(chunks[1:]))
+    state = b"".join(chunks[1:])
+    return Snapshot(tuple(newest), tuple(previous), Placed(term, index, decoded), state, level)
+
+
+def _check_version(path: str, version: object) -> None:
+    if type(version) is not int or version < 1:
+        raise Damaged(path, len(_MAGIC), f"a head of format {version}", BRING_BACK)
+    if version > _WITH_LEVEL:
+        raise NewerFormat(f"format version {version} is newer than this raftreg knows ({_WITH_LEVEL})")
+
+
+def _check_level(path: str, level: object) -> None:
+    if type(level) is not int or level < 1:
+        raise Damaged(path, len(_MAGIC), f"a head with feature level {level}", BRING_BACK)
+    if level > versions.LEVEL_MAX:
+        raise NewerFormat(f"feature level {level} is newer than this raftreg knows ({versions.LEVEL_MAX})")
 
 
 def _chunks(path: str, blob: bytes) -> Iterator[bytes]:
@@ -148,6 +176,10 @@ class SnapshotStore:
         if snapshot.index != index:
             raise Damaged(str(path), len(_MAGIC), f"holds snapshot {snapshot.index}", BRING_BACK)
         return snapshot
+
+    def drop(self, index: int) -> None:
+        """Remove a snapshot that is of no use here."""
+        self.disk.unlink(self.path(index))
 
     def put_aside(self, index: int) -> Path:
         """Rename a damaged snapshot, durably, so that nobody takes it for one; it is kept for people."""

@@ -16,7 +16,7 @@ import google_crc32c
 
 from raftreg.consensus import messages as m
 from raftreg.consensus.snapshot import Snapshot, SnapshotStore
-from raftreg.errors import Damaged, StartRefused
+from raftreg.errors import Damaged, NewerFormat, StartRefused
 
 if TYPE_CHECKING:
     from raftreg.consensus.engine import Engine
@@ -196,6 +196,8 @@ class SnapshotTransfers:
         if not self._needed(index, index_term):
             engine.guard.confirm_snapshot(member, index)
             return
+        if engine.newer.refuses(index, index_term):
+            return  # The leader asks again now and then; there may be another one some time.
         receiving = self._receiving_of(index, index_term, size)
         if receiving is None:
             return
@@ -239,18 +241,30 @@ class SnapshotTransfers:
             self.engine.world.jobs(self.store.adopt, self._checked)
 
     def _checked(self, outcome: object) -> None:
+        engine, receiving = self.engine, self.receiving
         self._discard()
-        engine = self.engine
-        if isinstance(outcome, (StartRefused, OSError)):
+        if isinstance(outcome, NewerFormat):
+            if receiving is not None:
+                engine.newer.refused(receiving.index, receiving.term, outcome)
+        elif isinstance(outcome, (StartRefused, OSError)):
             _log.error("a received snapshot is unusable, it will be sent again: %s", outcome)
         elif isinstance(outcome, BaseException):
             raise outcome
         elif isinstance(outcome, Snapshot) and self._needed(outcome.index, outcome.newest[2]):
-            engine.install(outcome)
-            _log.info("installed snapshot %d", outcome.index)
-        if isinstance(outcome, Snapshot) and engine.leader is not None and not engine.leading:
+            self._install(outcome)
+        usable = isinstance(outcome, Snapshot) and not engine.newer.refuses(outcome.index, outcome.newest[2])
+        if isinstance(outcome, Snapshot) and usable and engine.leader is not None and not engine.leading:
             engine.guard.confirm_snapshot(engine.leader, outcome.index)
         engine.want_tick()
+
+    def _install(self, snapshot: Snapshot) -> None:
+        try:
+            self.engine.install(snapshot)
+        except NewerFormat as newer:
+            self.store.drop(snapshot.index)
+            self.engine.newer.refused(snapshot.index, snapshot.newest[2], newer)
+        else:
+            _log.info("installed snapshot %d", snapshot.index)
 
     def _discard(self) -> None:
         if self.receiving is not None:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from raftreg import versions
 from raftreg.addresses import Address
 from raftreg.clock import Clock
 from raftreg.consensus import PeerStatus, Role, Status
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _ROLES: tuple[Role, ...] = ("follower", "candidate", "leader")  # pysyncobj's numbers 0, 1, 2
 
 
-def starting_status(settings: "RaftSettings", member_id: str) -> Status:
+def starting_status(settings: "RaftSettings", member_id: str, too_old: str) -> Status:
     """The view of a node that has no cluster yet."""
     peers = tuple(
         PeerStatus("", name, str(Address(*address)), True, False, None)
@@ -39,6 +40,7 @@ def starting_status(settings: "RaftSettings", member_id: str) -> Status:
         cluster_id="",
         leader_contact_s=0.0,
         peers=peers,
+        too_old=too_old,
     )
 
 
@@ -55,9 +57,12 @@ def known_leader(engine: "Engine", settings: "RaftSettings", now: float) -> str 
 
 
 def status_of(
-    circle: "Circle", wires: "Wires", settings: "RaftSettings", book: AddressBook, clock: Clock
+    circle: "Circle", wires: "Wires", settings: "RaftSettings", book: AddressBook, clock: Clock, too_old: str
 ) -> Status:
-    """The view of a node that has a cluster. One that is no member shows the members that it was told of."""
+    """The view of a node that has a cluster. One that is no member shows the members that it was told of.
+
+    `too_old`: what a peer said that refused this node for its release.
+    """
     engine, now = circle.driver.engine, clock.now()
     leader = known_leader(engine, settings, now)
     return Status(
@@ -81,11 +86,13 @@ def status_of(
         removed=circle.removed,
         strangers=circle.strangers(),
         former=frozenset(map(name_of, engine.journal.former)),
+        level=engine.machine.level(),
+        too_old=engine.newer.text or too_old,
     )
 
 
 def _peers(circle: "Circle", wires: "Wires", book: AddressBook, now: float) -> tuple[PeerStatus, ...]:
-    engine, found = circle.driver.engine, []
+    engine, found, own = circle.driver.engine, [], (versions.LEVEL_MIN, versions.LEVEL_MAX)
     newest = circle.newest.members
     members = engine.members if engine.member_id in newest.all & engine.members.all else newest
     for member in sorted(members.all):
@@ -102,6 +109,7 @@ def _peers(circle: "Circle", wires: "Wires", book: AddressBook, now: float) -> t
                 match_index=engine.match_index(member),
                 caught_up=(me or engine.catch_up.done(member)) if engine.leading else None,
                 standby=member in members.standbys,
+                levels=own if me else circle.levels_of(member),
             )
         )
     return tuple(found)

@@ -17,12 +17,12 @@ from raftreg.consensus.disk import Disk, RealDisk
 from raftreg.consensus.engine import Engine, World
 from raftreg.consensus.identity import LOG_DIRECTORY, Identity, lock_data_dir, read_identity, write_identity
 from raftreg.consensus.journal import Journal, Placed
-from raftreg.consensus.members import APP, NO_OP, Members
+from raftreg.consensus.members import APP, CONFIG, NO_OP, Members
 from raftreg.consensus.recovery import recover
 from raftreg.consensus.segments import Segments
 from raftreg.consensus.snapshot import Snapshot, SnapshotStore
 from raftreg.consensus.wal import Wal
-from raftreg.errors import Damaged, StartRefused
+from raftreg.errors import Damaged, NewerFormat, StartRefused
 
 _SEGMENT_BYTES = 64 << 20
 
@@ -134,6 +134,10 @@ class Opened:
             for data, index, _ in list(journal.entries):
                 if index > engine.raftLastApplied and data[:2] == APP:
                     machine.apply(index, data[2:])
+                elif data[:2] not in (APP, CONFIG, NO_OP) or journal.newer:
+                    raise NewerFormat(
+                        f"{self.path}: the log has entries of a newer raftreg: recover with that"
+                    )
             term = journal.term_at(journal.last)
             assert term is not None
             return Survivor(
@@ -165,7 +169,7 @@ class Opened:
         incarnation = clock.token(16).hex()
         member_id = f"{survivor.name}.{incarnation}"
         members = Members.genesis([member_id])
-        snapshot = _first_snapshot(survivor, members, machine.freeze()())
+        snapshot = _first_snapshot(survivor, members, machine.freeze()(), machine.level())
         SnapshotStore(prepared, members.cluster_id, disk).save(snapshot)
         _write_log(prepared / LOG_DIRECTORY, members.cluster_id, member_id, snapshot, disk)
         identity = Identity(
@@ -205,11 +209,11 @@ def _nothing() -> None:
     """Nobody is there to be told."""
 
 
-def _first_snapshot(survivor: Survivor, members: Members, state: bytes) -> Snapshot:
+def _first_snapshot(survivor: Survivor, members: Members, state: bytes, level: int) -> Snapshot:
     """The state as it is, followed by an entry that names the members, in a term that is later than all others."""
     term, last = survivor.term + 1, survivor.last_index
     previous, newest = (NO_OP, last + 1, term), (members.encode(), last + 2, term)
-    return Snapshot(newest, previous, Placed(term, last + 2, members), state)
+    return Snapshot(newest, previous, Placed(term, last + 2, members), state, level)
 
 
 class _Records:

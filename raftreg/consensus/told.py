@@ -13,6 +13,7 @@ from typing import Any
 from raftreg.consensus import messages as m
 from raftreg.consensus.journal import Placed
 from raftreg.consensus.members import Members
+from raftreg.errors import NewerFormat
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def read_notice(message: list[Any]) -> Notice | None:
         committed = _placed(term, index, entry)
         texts = {str(key): str(text) for key, text in addresses.items()}
         return Notice(committed, texts, _placed(*later) if later else None)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, NewerFormat) as error:
         _log.warning(
             "a member set that was told is not understood: %s; is its sender a newer raftreg?", error
         )

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from raftreg.duties.autopilot import AutopilotDuty
 from raftreg.duties.checks import CheckDuty
 from raftreg.duties.heartbeats import TTL_CALL
+from raftreg.duties.levels import LevelDuty
 from raftreg.duties.liveness import LivenessDuty
 from raftreg.duties.own_node import OwnNodeDuty
 from raftreg.duties.renewals import RENEWAL_CALL
@@ -90,7 +91,7 @@ class Duties:
         `rejoin`: members that were wiped are replaced without being asked for.
         """
         self._registry = registry
-        workers = [Worker() for _ in range(7)]
+        workers = [Worker() for _ in range(8)]
         checks = CheckDuty(registry, workers[0].wake)
         self.sessions = SessionDuty(registry, workers[1].wake)
         health = ServerHealthDuty(registry)
@@ -109,6 +110,7 @@ class Duties:
             health,
             RestoreDuty(registry),
             AutopilotDuty(registry, rejoin=rejoin),
+            LevelDuty(registry),
         ]
         self._pairs = list(zip(workers, duties, strict=True))
         self._tasks: list[asyncio.Task[None]] = []

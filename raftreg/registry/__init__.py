@@ -22,7 +22,7 @@ and 6.4 (read index, lease).
 
 from raftreg.consensus import MemberChange, PeerStatus, Status, StrangerStatus
 from raftreg.registry.answers import Answer, Encodings, ReadOptions
-from raftreg.registry.member_advice import advice_on, warnings_about
+from raftreg.registry.member_advice import advice_on, levels_of, warnings_about
 from raftreg.registry.member_names import Wish, is_called, is_silent
 from raftreg.registry.membership import Changed, MembersView
 from raftreg.registry.registry import Registry
@@ -46,5 +46,6 @@ __all__ = [
     "advice_on",
     "is_called",
     "is_silent",
+    "levels_of",
     "warnings_about",
 ]

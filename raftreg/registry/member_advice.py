@@ -1,5 +1,6 @@
 """What operators should know of a member set, and what they may have to do. Pure, on a node's view."""
 
+from raftreg import versions
 from raftreg.consensus import Status
 from raftreg.registry.member_names import is_silent
 from raftreg.registry.standing import standing_outside
@@ -22,10 +23,35 @@ def warnings_about(voters: int) -> list[str]:
     return []
 
 
+def levels_of(status: Status) -> tuple[int, tuple[str, ...]]:
+    """(the feature level that every member knows, why it is no higher: who is not there, or is of an older release)."""
+    missing = tuple(f"{peer.name} is not connected" for peer in status.peers if peer.levels is None)
+    known = [peer.levels[1] for peer in status.peers if peer.levels is not None]
+    if missing or not known:
+        return status.level, missing
+    common = min(min(known), versions.LEVEL_MAX)
+    older = tuple(
+        f"{peer.name} knows {peer.levels[1]}"
+        for peer in status.peers
+        if peer.levels is not None and peer.levels[1] < versions.LEVEL_MAX
+    )
+    return max(common, status.level), older
+
+
+def _waits_for_level(status: Status) -> str | None:
+    """What keeps the feature level below what this release knows; None in a view that tells no levels."""
+    if all(peer.levels is None for peer in status.peers):
+        return None
+    _, why = levels_of(status)
+    if status.level >= versions.LEVEL_MAX or not why:
+        return None
+    return f"feature level {versions.LEVEL_MAX} waits for all members: {', '.join(why)}"
+
+
 def advice_on(status: Status) -> list[str]:
     """What waits for an operator, with the command to run, in a sentence each."""
     outside = standing_outside(status)
-    lines = [outside] if outside else []
+    lines = [line for line in (status.too_old, outside, _waits_for_level(status)) if line]
     for stranger in status.strangers:
         lost = [peer for peer in status.peers if peer.name.lower() == stranger.name.lower()]
         if lost:

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from raftreg import versions
 from raftreg.clock import Clock
-from raftreg.commands import Command, Failed, Ok, Request, encode_request
+from raftreg.commands import LEVEL_OF, Command, Failed, Ok, Request, encode_request
 from raftreg.consensus import Consensus
 from raftreg.errors import NoLeader, Refused
 from raftreg.registry.answers import Answer, ReadOptions
@@ -62,13 +63,17 @@ class Registry:
         """Replicate a command; return its result once a majority has it on disk and this node applied it.
 
         A request id that was used before (65,536 are remembered) gives the first result and changes nothing.
-        Raises Refused (recorded, or the command cannot be encoded or is too large), Overloaded or NoLeader (nothing
+        Raises Refused (recorded, or the command cannot be encoded, is too large, or is one that not all members may
+        know yet), Overloaded or NoLeader (nothing
         happened), and OutcomeUnknown (it may have happened, or may still). Cancelling the caller does not take the
         write back.
 
         With `as_leader` it is tried once and by this node only: NotLeader if it does not lead. So what a leader decided
         from what it alone knows is never carried out by its successor, who may know better.
         """
+        needed = LEVEL_OF.get(type(command), 1)
+        if needed > self.state.level:
+            raise Refused(409, versions.closed_text(type(command).__name__, needed, self.state.level))
         identity = request_id if request_id is not None else self.clock.token(_REQUEST_ID_BYTES)
         try:
             data = encode_request(Request(identity, self.state.index, command))
@@ -114,8 +119,9 @@ class Registry:
 
     async def check_ready(self) -> None:
         """Return if this node has a leader and has applied all that the leader had committed; NoLeader says why not."""
-        outside = standing_outside(self.consensus.status())
-        if outside is not None:
+        status = self.consensus.status()
+        outside = status.too_old or standing_outside(status)
+        if outside:
             raise NoLeader(outside)
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):

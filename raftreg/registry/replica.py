@@ -42,6 +42,10 @@ class Replica:
         """How many commands were applied, in whatever entries."""
         return self.state.index
 
+    def level(self) -> int:
+        """The feature level of the cluster."""
+        return self.state.level
+
     def load(self, data: bytes) -> None:
         """Replace the state and wake everybody."""
         self.state.load(data)

@@ -12,7 +12,15 @@ from typing import cast
 
 from raftreg.commands import Result, decode_batch, decode_results, encode_batch, encode_results
 from raftreg.consensus import Consensus
-from raftreg.errors import NoLeader, NotLeader, OutcomeUnknown, Overloaded, RaftregError, Refused
+from raftreg.errors import (
+    NewerFormat,
+    NoLeader,
+    NotLeader,
+    OutcomeUnknown,
+    Overloaded,
+    RaftregError,
+    Refused,
+)
 from raftreg.registry.changes import LeaderChanges
 from raftreg.registry.sharing import copy_error
 
@@ -82,7 +90,7 @@ class Writer:
         """
         try:
             requests = decode_batch(batch)
-        except ValueError as error:
+        except (ValueError, NewerFormat) as error:
             raise Refused(500, f"a forwarded batch cannot be read: {error}") from None
         self._admit(len(requests), sum(map(len, requests)))
         futures = [self._enqueue(data, once=True) for data in requests]
@@ -224,7 +232,7 @@ class Writer:
         reply = await self._changes.call_leader(FORWARDED_WRITES + batch)
         try:
             results = decode_results(reply[_INDEX_BYTES:])
-        except ValueError as error:
+        except (ValueError, NewerFormat) as error:
             raise OutcomeUnknown(f"the leader's answer cannot be read: {error}") from None
         raft_index = int.from_bytes(reply[:_INDEX_BYTES])
         await self._consensus.wait_applied(raft_index)

@@ -13,6 +13,7 @@ import msgpack
 from raftreg import codec
 from raftreg.codec import MALFORMED, Shape, raw, text, unsigned
 from raftreg.commands import result_from_row
+from raftreg.errors import NewerFormat
 from raftreg.model import (
     Autopilot,
     Check,
@@ -43,21 +44,32 @@ Rows = list[Any]
 Parse = Callable[[Rows], Iterable[Any]]
 
 # Those without a default are in every dump; the others came later.
-_COUNTERS = 17
+_COUNTERS = 18
 _COUNTERS_MIN = 9
-_EVENTS_FIRED = 9  # a count, where the others are indexes
+_EVENTS_FIRED, _LEVEL = 9, 17  # numbers, where the others are indexes
 # Numbers of sections.
 _ENTRIES, _NODES, _SERVICES, _CHECKS, _SESSIONS, _QUERIES = 0, 2, 3, 4, 15, 17
 
 
+class _LaterRelease(ValueError):
+    """What is to be loaded is of a later release. A restore, which every node has to judge alike, takes it as wrong."""
+
+
 def load(data: bytes, limits: Limits) -> Tables:
-    """The tables that were dumped; ValueError for bytes that are not a whole dump of this format."""
+    """The tables that were dumped; ValueError for bytes that are not a whole dump of this format.
+
+    NewerFormat for a dump of a newer release.
+    """
     try:
+        if data[:1] > bytes((codec.VERSION,)):
+            raise _LaterRelease(f"format version {data[0]}; this release knows {codec.VERSION}")
         if data[:1] != bytes((codec.VERSION,)):
             raise ValueError("not of a format version that this release knows")
         loader = Loader(limits)
         loader.feed(memoryview(data)[1:])
         return loader.finish()
+    except _LaterRelease as error:
+        raise NewerFormat(f"state: {error}") from None
     except ValueError as error:
         raise ValueError(f"state: {error}") from None
 
@@ -107,7 +119,8 @@ class Loader:
         header = self._header
         if self._lift is not None:
             header = [self._lift] * len(header)
-        return _tables(header, self._sections, self._limits, fired=self._header[_EVENTS_FIRED])
+        numbers = self._header[_EVENTS_FIRED], self._header[_LEVEL]
+        return _tables(header, self._sections, self._limits, numbers)
 
 
 def _parsers(lift: int | None) -> tuple[Parse, ...]:
@@ -135,11 +148,13 @@ def _parsers(lift: int | None) -> tuple[Parse, ...]:
     )
 
 
-def _tables(header: list[int], sections: list[list[Any]], limits: Limits, *, fired: int) -> Tables:
+def _tables(header: list[int], sections: list[list[Any]], limits: Limits, numbers: tuple[int, int]) -> Tables:
+    """`numbers`: how many events were fired, and the level; of the dump itself, whatever was made of its indexes."""
+    fired, level = numbers
     index, kv_changed, kv_floor, nodes, services, checks, node_floor, service_floor, results_floor = header[
         :9
     ]
-    _, events_changed, config_changed, coordinates_changed, *of_sessions, prepared_changed = header[9:]
+    _, events_changed, config_changed, coordinates_changed, *of_sessions, prepared_changed = header[9:_LEVEL]
     entries, kv_gone, node_rows, service_rows, check_rows, node_indexes, nodes_gone = sections[:7]
     service_indexes, services_gone, results, events, config, coordinates, autopilot, collected = sections[
         7:15
@@ -173,6 +188,7 @@ def _tables(header: list[int], sections: list[list[Any]], limits: Limits, *, fir
         autopilot=AutopilotTable(autopilot[-1] if autopilot else None),
         prepared=queries,
         collected=_collected(collected),
+        level=level,
     )
 
 
@@ -269,10 +285,12 @@ def _next(unpacker: Any) -> object:
 
 
 def _header_from(row: object) -> list[int]:
+    if type(row) is list and len(row) > _COUNTERS:
+        raise _LaterRelease(f"a header of {len(row)} counters; this release knows {_COUNTERS}")
     if type(row) is not list or not _COUNTERS_MIN <= len(row) <= _COUNTERS:
         raise ValueError("no header")
     header = [unsigned(value) for value in row]
-    later = [0, 1, 1, 1, 1, 0, 1, 1]  # as in an empty state
+    later = [0, 1, 1, 1, 1, 0, 1, 1, 1]  # as in an empty state
     return header + later[len(header) - _COUNTERS_MIN :]
 
 

@@ -11,6 +11,7 @@ from raftreg.cluster_commands import (
     ConfigSet,
     CoordinatesUpdate,
     FireEvent,
+    LevelRaise,
     RestoreAbandon,
     RestoreBegin,
     RestoreChunk,
@@ -39,7 +40,7 @@ from raftreg.commands import (
     decode_batch,
     decode_request,
 )
-from raftreg.errors import Refused
+from raftreg.errors import NewerFormat, Refused
 from raftreg.query_commands import QueryDelete, QueryPut
 from raftreg.state import loading, locks, registration, snapshot, transactions
 from raftreg.state.changes import EVERYTHING, Applied, Changes
@@ -78,6 +79,7 @@ class State:
         """Become the whole of a state that was dumped."""
         collected = tables.collected
         self.staged = None if collected is None else staged_again(collected, self._limits)
+        self.level = tables.level
         self._results = tables.results
         self.events = tables.events
         self._take_restored(tables)
@@ -148,6 +150,9 @@ class State:
                 return self.coordinates.update(changes, command, self.catalog.hosts)
             case AutopilotSet():
                 return self.autopilot.set(changes, command)
+            case LevelRaise():
+                self.level = max(self.level, command.level)
+                return self.level
             case QueryPut():
                 return self.prepared.put(changes, command, self.sessions.sessions.keys())
             case QueryDelete():
@@ -209,22 +214,20 @@ class State:
     def apply_entry(self, data: bytes) -> list[Applied]:
         """Apply one log entry: a batch of encoded requests (see `raftreg.commands`), in order.
 
-        Bytes that cannot be decoded take a number and give a Failed result, like any other refusal.
+        Bytes that cannot be decoded take a number and give a Failed result, like any other refusal. NewerFormat, and
+        nothing is applied, if there is anything in it that a newer release wrote.
         """
         try:
             batch = decode_batch(data)
         except ValueError as error:
             return [self._undecodable(error)]
-        return [self._apply_encoded(encoded) for encoded in batch]
+        requests = [_decoded(encoded) for encoded in batch]
+        return [
+            self.apply(request) if type(request) is Request else self._undecodable(request)
+            for request in requests
+        ]
 
-    def _apply_encoded(self, data: bytes) -> Applied:
-        try:
-            request = decode_request(data)
-        except ValueError as error:
-            return self._undecodable(error)
-        return self.apply(request)
-
-    def _undecodable(self, error: ValueError) -> Applied:
+    def _undecodable(self, error: object) -> Applied:
         self.index += 1
         return Applied(Failed(self.index, 500, f"malformed command: {error}"))
 
@@ -236,22 +239,35 @@ class State:
         return snapshot.freeze(self._tables())
 
     def freeze_archive(self) -> Callable[[], bytes]:
-        """As `freeze`, without what a restore would not take: memory of results, events, a restore under way."""
+        """As `freeze`, without what a restore would not take: results, events, a restore under way, the level.
+
+        Without the level it can be restored in a cluster of any: no level so far changes what is in the rest.
+        """
         kept = replace(
-            self._tables(), results=Results(self._limits.results_max), events=Events(), collected=None
+            self._tables(),
+            results=Results(self._limits.results_max),
+            events=Events(),
+            collected=None,
+            level=1,
         )
         return snapshot.freeze(kept)
 
     def check_archive(self, data: bytes) -> int:
         """The index of a dump that could be restored; ValueError for other bytes. Changes nothing."""
-        return loading.load(data, self._limits).index
+        try:
+            return loading.load(data, self._limits).index
+        except NewerFormat as newer:
+            raise ValueError(str(newer)) from None
 
     def dump(self) -> bytes:
         """The whole state as bytes. Equal states have equal bytes, whatever their history."""
         return self.freeze()()
 
     def load(self, data: bytes) -> None:
-        """Become the state that was dumped; ValueError, and no change, for bytes that are not such a dump."""
+        """Become the state that was dumped; no change, and ValueError, for bytes that are not such a dump.
+
+        NewerFormat for that of a newer release.
+        """
         self._take(loading.load(data, self._limits))
 
     def digest(self) -> str:
@@ -271,4 +287,12 @@ class State:
             autopilot=self.autopilot,
             prepared=self.prepared,
             collected=None if self.staged is None else self.staged.collected(),
+            level=self.level,
         )
+
+
+def _decoded(data: bytes) -> Request | ValueError:
+    try:
+        return decode_request(data)
+    except ValueError as error:
+        return error

@@ -120,8 +120,10 @@ def _collected_rows(collected: Collected | None) -> Iterator[tuple[Any, ...]]:
 
 
 def _header(tables: Tables) -> tuple[int, ...]:
+    """The counters; the level is left out while it is 1, so that releases that know no level can read the dump."""
     kv, catalog = tables.kv, tables.catalog
     counters = catalog.counters
+    level = () if tables.level == 1 else (tables.level,)
     return (
         tables.index,
         kv.changed,
@@ -140,6 +142,7 @@ def _header(tables: Tables) -> tuple[int, ...]:
         tables.sessions.keeper,
         tables.sessions.delays_changed,
         tables.prepared.changed,
+        *level,
     )
 
 

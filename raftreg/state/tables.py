@@ -47,6 +47,7 @@ class Tables:
     autopilot: AutopilotTable
     prepared: PreparedTable
     collected: "Collected | None" = None
+    level: int = 1  # see `raftreg.versions`
 
 
 @dataclass(frozen=True, slots=True)

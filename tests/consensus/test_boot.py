@@ -146,7 +146,7 @@ def test_a_malformed_member_set_is_a_value_error() -> None:
         b"\xff",
         b"\x93\x01\x02\x03",
         b"\x95\x01\xa1c\x90\x90\x90",
-        b"\x95\x07\xa1c\x91\xa1a\x90\x90",
+        b"\x95\x00\xa1c\x91\xa1a\x90\x90",
     ):
         with pytest.raises(ValueError, match=r"member|voters"):
             Members.decode(CONFIG + junk)

@@ -38,6 +38,10 @@ class Journal:
         """One for each entry."""
         return len(self.entries)
 
+    def level(self) -> int:
+        """The first."""
+        return 1
+
     def load(self, data: bytes) -> None:
         """Begin with one entry."""
         self.entries = [(0, data)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from raftreg.errors import Fatal, NotLeader, Overloaded
+from raftreg.errors import Fatal, NewerFormat, NotLeader, Overloaded
 from tests.consensus.worlds import CLUSTER, FakeClock, Host, MemoryLog, app
 
 NO_OP = b"\x01"
@@ -207,12 +207,15 @@ class _Bomb:
 
 
 def test_nothing_from_the_network_is_unpickled(host: Host) -> None:
-    """Entries that plain pysyncobj would unpickle are applied as nothing."""
+    """Entries that plain pysyncobj would unpickle are of a kind that is not known: nothing is applied from there on."""
     bomb = pickle.dumps(_Bomb())
-    body = [(NO_OP, 1)] + [(kind + bomb, 1) for kind in (b"\x00", b"\x02", b"\x03")]
-    host.append("b", 1, 1, 0, body, commit=5)
+    kinds = (b"\x00", b"\x02", b"\x03")
+    host.append("b", 1, 1, 0, [(NO_OP, 1)] + [(kind + bomb, 1) for kind in kinds], commit=5)
     host.engine.tick()
-    assert (5, []) == (host.engine.raftLastApplied, host.machine.applied)
+    assert (2, []) == (host.engine.raftLastApplied, host.machine.applied)
+    for kind in kinds:
+        with pytest.raises(NewerFormat, match="an entry of kind"):
+            host.engine._SyncObj__doApplyCommand(kind + bomb)
 
 
 def test_pending_proposals_of_a_deposed_leader_end_as_unknown(host: Host) -> None:

@@ -1,7 +1,9 @@
 """The handshake: both sides prove that they hold the key, and say why when they do not want each other."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -9,19 +11,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raftreg import versions
+from raftreg.clock import SystemClock
 from raftreg.consensus.frames import ProtocolError, encode_frame
 from raftreg.consensus.hello import (
     ACCEPTOR,
     DIALER,
-    PROTOCOL_VERSION,
+    FEATURES,
+    PROTOCOL,
     Handshake,
     HandshakeRefused,
     Hello,
     decode_hello,
 )
+from raftreg.consensus.identity import open_data_dir
 
-N1 = Hello(PROTOCOL_VERSION, None, "n1", "11" * 16, "aa", 1, {"http": "127.0.0.1:8500"})
-N2 = Hello(PROTOCOL_VERSION, "c0ffee", "n2", "22" * 16, "bb", 7, {})
+N1 = Hello(1, None, "n1", "11" * 16, "aa", 1, {"http": "127.0.0.1:8500"})
+N2 = Hello(1, "c0ffee", "n2", "22" * 16, "bb", 7, {})
 Judge = Callable[[Hello], str | None]
 
 
@@ -163,10 +169,82 @@ def test_refusal_by_anybody_is_only_information() -> None:
 
 
 def test_other_protocol_version_is_refused_by_name() -> None:
-    """A later protocol may have another hello; its version is told all the same."""
+    """A later protocol may have another hello; its version is told all the same, and whom to upgrade."""
     _, acceptor = sides()
-    with pytest.raises(HandshakeRefused, match="protocol version 2 is not 1"):
+    with pytest.raises(HandshakeRefused) as refused:
         acceptor.receive(["hello", [2, "whatever"], b"c" * 32, True])
+    assert refused.value.text == (
+        "the peer speaks protocol version 2, this node protocol version 1: upgrade the raftreg that does not talk to "
+        "the peer"
+    )
+
+
+def _meet(monkeypatch: pytest.MonkeyPatch, mine: tuple[int, int], theirs: tuple[int, int]) -> int | str:
+    """The version that a node which speaks `mine` uses with one that speaks `theirs`, or its refusal."""
+    _, acceptor = sides()
+    monkeypatch.setattr(versions, "PROTOCOL_MIN", mine[0])
+    monkeypatch.setattr(versions, "PROTOCOL_MAX", mine[1])
+    hello = replace(N2, version=theirs[0], advertise={PROTOCOL: f"{theirs[0]}..{theirs[1]}"})
+    try:
+        acceptor.receive(["hello", hello.encode(), b"c" * 32, True])
+    except HandshakeRefused as refused:
+        return refused.text
+    return acceptor.version
+
+
+def test_two_nodes_use_the_greatest_version_that_both_speak(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else each of them can."""
+    assert 3 == _meet(monkeypatch, (1, 3), (2, 5))
+    assert 2 == _meet(monkeypatch, (2, 4), (1, 2))
+    assert 1 == _meet(monkeypatch, (1, 1), (1, 9))
+
+
+def test_without_a_common_version_both_are_named_and_the_older_is_to_be_upgraded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whichever of the two it is; a node that is told so knows that it is meant."""
+    older = _meet(monkeypatch, (3, 4), (1, 2))
+    assert older == (
+        "too old: n2 speaks protocol versions 1 to 2, this node protocol versions 3 to 4: upgrade raftreg on n2"
+    )
+    newer = _meet(monkeypatch, (1, 2), (3, 3))
+    assert newer == (
+        "n2 speaks protocol version 3, this node protocol versions 1 to 2: upgrade the raftreg that does not talk to n2"
+    )
+
+
+FORMER_HELLO = bytes.fromhex(
+    "97 01 a6 63306666 6565 a2 6e32 a2 3232 a2 6262 07 81 a7 6c6f672d656e64 a1 39".replace(" ", "")
+)
+
+
+def test_hello_of_the_first_release_is_understood() -> None:
+    """Its bytes, as they were: one version and no range. It knows that version and the first feature level."""
+    hello = decode_hello(msgpack.unpackb(FORMER_HELLO))
+    assert Hello(1, "c0ffee", "n2", "22", "bb", 7, {"log-end": "9"}) == hello
+    assert ((1, 1), (1, 1)) == (hello.protocols, hello.levels)
+    _, acceptor = sides()
+    acceptor.receive(["hello", msgpack.unpackb(FORMER_HELLO), b"c" * 32, True])
+    assert acceptor.version == 1
+
+
+def test_hello_of_this_release_is_one_that_the_first_understands(tmp_path: Path) -> None:
+    """Seven fields, the first of which is 1; what is new stands in the texts that it leaves aside."""
+    data_dir = open_data_dir(tmp_path, "n1", SystemClock())
+    try:
+        fields = data_dir.hello().encode()
+    finally:
+        asyncio.run(data_dir.close())
+    assert (7, 1) == (len(fields), fields[0])
+    assert {"protocol": "1..1", "features": "1..2"} == fields[6]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2", "2..", "..", "a..b", "3..2", "-1..2", "1..2..3", "9" * 5000 + "..1"]
+)
+def test_range_that_is_none_is_that_of_the_first_release(text: str) -> None:
+    """Whatever a hello says, it says something."""
+    assert (1, 1) == replace(N2, advertise={FEATURES: text}).levels
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from raftreg.consensus import ChangeKind, MemberChange
 from raftreg.consensus.journal import Journal, Placed
 from raftreg.consensus.members import CONFIG, Members
-from raftreg.errors import Refused
+from raftreg.errors import NewerFormat, Refused
 from tests.consensus.worlds import MemoryLog, app
 
 FIVE = Members("c", frozenset("abc"), frozenset("lm"), (("a", "h:1"), ("l", "h:2")), frozenset("m"))
@@ -34,7 +34,7 @@ def test_a_set_with_standbys_comes_back_whole() -> None:
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        ([3, "c", ["a"], [], []], "format 3; this program knows formats 1 and 2"),
+        ([0, "c", ["a"], [], []], "no format version"),
         ([1, "c", ["a"], [], [], []], "malformed"),
         ([2, "c", ["a"], [], []], "malformed"),
         ([2, "c", ["a"], ["l"], [], ["x"]], "a standby has to be a learner"),
@@ -46,9 +46,15 @@ def test_a_set_with_standbys_comes_back_whole() -> None:
     ],
 )
 def test_what_is_no_member_set_is_refused(body: Any, why: str) -> None:
-    """Damage and a newer format are told apart, and neither passes for a set."""
+    """Damage is no set."""
     with pytest.raises(ValueError, match=why):
         Members.decode(CONFIG + msgpack.packb(body))
+
+
+def test_set_of_a_newer_release_is_told_apart_from_damage() -> None:
+    """It may hold what this one knows nothing of."""
+    with pytest.raises(NewerFormat, match="format 3; this release knows formats 1 and 2"):
+        Members.decode(CONFIG + msgpack.packb([3, "c", ["a"], [], [], {"new": 1}]))
 
 
 # -- changes -------------------------------------------------------------------------------------------------------

@@ -6,9 +6,11 @@ from typing import Any
 
 import msgpack
 
+from raftreg import versions
 from raftreg.consensus.engine import Engine, Timing, World
 from raftreg.consensus.members import APP, Members
 from raftreg.consensus.snapshot import SnapshotStore
+from raftreg.errors import NewerFormat
 
 CLUSTER = Members("test", frozenset({"a", "b", "c"}))
 
@@ -53,16 +55,20 @@ class MemoryLog:
 
 
 class ListMachine:
-    """A state machine that remembers what it applied; the command BOOM is a bug."""
+    """A state machine that remembers what it applied; the command BOOM is a bug, and `unknown` ones are newer."""
 
     def __init__(self) -> None:
         self.applied: list[bytes] = []
         self.effort_each = 0  # by default a snapshot is due by the count of entries alone
         self.efforts = 0
+        self.unknown: set[bytes] = set()
+        self.feature_level = versions.LEVEL_MAX
 
     def apply(self, index: int, data: bytes) -> object:
         if data == b"BOOM":
             raise ValueError("boom")
+        if data in self.unknown:
+            raise NewerFormat("a command of the future")
         self.applied.append(data)
         self.efforts += self.effort_each
         return len(self.applied)
@@ -73,6 +79,9 @@ class ListMachine:
 
     def effort(self) -> int:
         return self.efforts
+
+    def level(self) -> int:
+        return self.feature_level
 
     def load(self, data: bytes) -> None:
         self.applied = msgpack.unpackb(data)

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -45,12 +46,12 @@ class Writer:
         self._node = number % len(ports)
         self._counter_index = 0
 
-    async def run(self, until: float) -> None:
-        """Write until time.monotonic() reaches `until`, then finish what was begun."""
+    async def run(self, until: float, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Write until time.monotonic() reaches `until`, or it is over, then finish what was begun."""
         # One connection per writer, as a real client has.
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session:
             for sequence in itertools.count(1):
-                if time.monotonic() >= until:
+                if time.monotonic() >= until or is_over():
                     return
                 await self._put(session, f"log/{self._number:02}/{sequence:06}", sequence, cas=0)
                 counter = f"counter/{self._number:02}"

@@ -1,6 +1,7 @@
 """Dumps that are not dumps, and what a log entry may hold."""
 
 import contextlib
+from io import BytesIO
 
 import msgpack
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftreg import codec
+from raftreg import commands as commands_module
+from raftreg.cluster_commands import LevelRaise
 from raftreg.commands import (
     Failed,
     KVLock,
@@ -17,10 +20,12 @@ from raftreg.commands import (
     Request,
     SessionCreate,
     SessionDestroy,
+    SessionsKeep,
     decode_batch,
     encode_batch,
     encode_request,
 )
+from raftreg.errors import NewerFormat
 from raftreg.model import Check, Node, Service, Session
 from raftreg.state import State, queries
 from raftreg.state.machine import FORGOTTEN
@@ -47,13 +52,13 @@ SMALL = small_state().dump()
 
 @given(st.integers(0, len(SMALL) - 1), st.integers(0, 255))
 def test_damaged_dump_is_refused_with_value_error(place: int, byte: int) -> None:
-    """A changed byte gives ValueError or another state that dumps again, and a refused dump changes nothing."""
+    """A changed byte gives an error or another state that dumps again, and a refused dump changes nothing."""
     state = small_state()
     damaged = bytearray(SMALL)
     damaged[place] = byte
     try:
         state.load(bytes(damaged))
-    except ValueError:
+    except (ValueError, NewerFormat):
         assert state.dump() == SMALL
     else:
         state.load(state.dump())
@@ -73,17 +78,74 @@ def test_cut_or_longer_dump_is_refused() -> None:
 
 @given(st.binary(max_size=60))
 def test_random_bytes_are_no_dump(data: bytes) -> None:
-    """Random bytes give ValueError, never another exception."""
-    with pytest.raises(ValueError, match="state"):
+    """Random bytes give ValueError, or NewerFormat if they begin as a newer one would, never another exception."""
+    with pytest.raises((ValueError, NewerFormat), match="state"):
         State().load(data)
     with pytest.raises(ValueError, match="state"):
         State().load(bytes((codec.VERSION,)) + data)
 
 
 def test_dump_of_another_version_is_refused() -> None:
-    """The version is the first byte, and only this release's is taken."""
+    """The version is the first byte, and only this release's is taken; later ones are told apart."""
     with pytest.raises(ValueError, match="format version"):
+        State().load(bytes((codec.VERSION - 1,)) + SMALL[1:])
+    with pytest.raises(NewerFormat, match="format version 2; this release knows 1"):
         State().load(bytes((codec.VERSION + 1,)) + SMALL[1:])
+
+
+def test_level_is_in_the_dump_once_it_was_raised() -> None:
+    """It never falls. At the first level the dump is one that releases without levels can read."""
+    state = State()
+    former = state.dump()
+    assert 17 == len(msgpack.Unpacker(BytesIO(former[1:])).unpack())
+    for number, (wish, level) in enumerate(((2, 2), (1, 2))):
+        (applied,) = state.apply_entry(
+            encode_batch([encode_request(Request(b"%d" % number, 0, LevelRaise(wish)))])
+        )
+        assert isinstance(applied.result, Ok)
+        assert (level, level) == (applied.result.value, state.level)
+    other = State()
+    other.load(state.dump())
+    assert (2, state.dump()) == (other.level, other.dump())
+    other.load(former)
+    assert other.level == 1
+    archive = State()
+    archive.load(state.freeze_archive()())
+    assert archive.level == 1
+
+
+def test_dump_with_more_counters_than_known_is_a_newer_one() -> None:
+    """A release that adds a counter writes it at the end of the header; without knowing it nothing can be said."""
+    unpacker = msgpack.Unpacker(BytesIO(SMALL[1:]))
+    header = [*unpacker.unpack(), 1, 7]
+    rest = SMALL[1 + unpacker.tell() :]
+    with pytest.raises(NewerFormat, match="a header of 19 counters; this release knows 18"):
+        State().load(SMALL[:1] + msgpack.packb(header) + rest)
+    with pytest.raises(ValueError, match="19 counters"):
+        State().check_archive(SMALL[:1] + msgpack.packb(header) + rest)
+
+
+def test_entry_with_a_command_of_a_newer_release_changes_nothing() -> None:
+    """Not even what stands before it in the same entry: it is applied whole, by a release that knows all of it."""
+    state = State()
+    known = encode_request(Request(b"1", 0, SessionsKeep()))
+    level = msgpack.packb([b"3", 0, _LAST_COMMAND, [99]])
+    for newer in (b"\x01" + msgpack.packb([b"2", 0, 200, []]), b"\x02\x90", b"\x01" + level):
+        with pytest.raises(NewerFormat, match="this release knows"):
+            state.apply_entry(encode_batch([known, newer]))
+        assert (1, State().digest()) == (state.index, state.digest())
+
+
+_LAST_COMMAND = 26
+
+
+def test_numbers_of_commands_stay() -> None:
+    """Logs on disk hold them."""
+    assert (
+        _LAST_COMMAND
+        == commands_module._COMMAND_NUMBER[LevelRaise]
+        == max(commands_module._COMMAND_NUMBER.values())
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,7 +187,11 @@ def test_entry_of_anything_is_applied(items: list[Request | bytes]) -> None:
     """Whatever a batch holds, each item takes a number and has a result, and what is well-formed is applied."""
     state = State()
     batch = [item if isinstance(item, bytes) else encode_request(item) for item in items]
-    applied = state.apply_entry(encode_batch(batch))
+    try:
+        applied = state.apply_entry(encode_batch(batch))
+    except NewerFormat:
+        assert state.index == 1
+        return
     assert len(items) == len(applied)
     assert 1 + len(items) == state.index
     for item, outcome in zip(items, applied, strict=True):
@@ -137,10 +203,11 @@ def test_entry_of_anything_is_applied(items: list[Request | bytes]) -> None:
 
 @given(st.binary(max_size=60))
 def test_random_entry_is_one_recorded_failure(data: bytes) -> None:
-    """Bytes that are no batch give one Failed result with a number of its own, on every node the same."""
+    """Bytes that are no batch, nor begin as a newer one, give one Failed result with a number of its own."""
     state = State()
     with contextlib.suppress(ValueError):
-        decode_batch(data)
+        with contextlib.suppress(NewerFormat):
+            decode_batch(data)
         return
     (applied,) = state.apply_entry(data)
     assert isinstance(applied.result, Failed)
