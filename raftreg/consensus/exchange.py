@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from raftreg.addresses import Address
 from raftreg.clock import Clock
@@ -24,6 +24,11 @@ SILENCE_S = 2.0
 ALIVE_S = 1.0  # A member heard within this is alive when another process claims its id.
 # One still heard so long after the other process came is no late news of a process that died.
 RIVALRY_S = 2.0
+# Of whom something is remembered who is not connected: nodes that start on an empty directory again and again are many.
+REMEMBERED_MAX = 256
+
+
+T = TypeVar("T")
 
 
 class Delegate(Protocol):
@@ -117,7 +122,7 @@ class Exchange:
         if hello is None or self.live.get(hello.member_id) is not link:
             return
         del self.live[hello.member_id]
-        self._heard[hello.member_id] = link.heard
+        _remember(self._heard, hello.member_id, link.heard)
         if not self.stopping:
             logger.debug("the connection with %s is gone", hello.name)
             self._delegate.disconnected(hello.member_id, by_peer)
@@ -278,7 +283,7 @@ class Exchange:
         nonce, came = self._rivals.get(hello.member_id, ("", 0.0))
         if nonce != hello.nonce:
             came = self.now()
-            self._rivals[hello.member_id] = (hello.nonce, came)
+            _remember(self._rivals, hello.member_id, (hello.nonce, came))
         return (FORGETFUL if link.heard - came > RIVALRY_S else "") + (
             f"{hello.member_id} is connected already from {link.remote}: two processes run on copies of one data "
             "directory. Stop the one that runs on the copy, and delete the copy"
@@ -293,6 +298,14 @@ class Exchange:
     def _notice(self, subject: str, text: str, *, same: str | None = None) -> None:
         if not self.stopping:
             self.notices.say(subject, text, same=same)
+
+
+def _remember(table: dict[str, T], member: str, value: T) -> None:
+    """Note something of a member, and forget what was noted longest ago of another if that is too much."""
+    table.pop(member, None)
+    table[member] = value
+    if len(table) > REMEMBERED_MAX:
+        del table[next(iter(table))]
 
 
 def _located(hello: Hello, host: str) -> Hello:

@@ -15,7 +15,11 @@ from raftreg.errors import StartRefused
 
 
 def found_cluster(path: Path, name: str, address: str, clock: Clock) -> str:
-    """Make node `name`, reached at `address`, the only voter of a new cluster, in an empty directory. Blocks."""
+    """Make node `name`, reached at `address`, the only voter of a new cluster, in an empty directory. Blocks.
+
+    One whose node never had a cluster will do, as it promised nothing to anybody. Returns the id of the cluster. Raises
+    StartRefused with one line that says what to do.
+    """
     disk = RealDisk()
     if not is_unused(path, disk) and not waits_for_a_cluster(path, disk):
         raise StartRefused(

@@ -443,3 +443,21 @@ async def test_address_that_no_resolver_takes_is_tried_on(caplog: pytest.LogCapt
     async with running(n2):
         await n2.until(lambda: attempts >= 2)
     assert 1 == len([line for line in caplog.messages if "cannot reach n1 at a..b:1: not the name" in line])
+
+
+@on_loop
+async def test_of_nodes_that_come_and_go_only_the_last_are_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A node that starts on an empty directory again and again is another one each time: memory must not grow."""
+    monkeypatch.setattr(exchange, "REMEMBERED_MAX", 2)
+    known = addresses("n1", "n2")
+    n1 = Wire("n1", known)
+    async with running(n1):
+        for number in range(4):
+            n2 = Wire("n2", known, incarnation=f"{number}")
+            async with running(n2):
+                await n1.until_connected(n2)
+            await n1.until(lambda: not n1.transport.connected())
+        heard = [n1.transport.last_heard(f"n2.{number}") is not None for number in range(4)]
+        assert [False, False, True, True] == heard
