@@ -57,6 +57,7 @@ class FakeNode:
         self.read_indexes: list[bool] = []  # whether each read index was to be confirmed
         self.leader_contact_s = 0.0
         self.callbacks: list[Callable[[], None]] = []
+        self.removed = False
         self.waiting: list[tuple[int, asyncio.Future[None]]] = []
         self.handler: Callable[[str, bytes], Awaitable[bytes]] | None = None
 
@@ -163,7 +164,11 @@ class FakeNode:
     def status(self) -> Status:
         """The little that registries look at."""
         return replace(
-            _STATUS, name=self.name, leader_name=self.cluster.leader, leader_contact_s=self.leader_contact_s
+            _STATUS,
+            name=self.name,
+            leader_name=self.cluster.leader,
+            leader_contact_s=self.leader_contact_s,
+            removed=self.removed,
         )
 
 

@@ -36,6 +36,7 @@ FORWARDED_WRITES = b"\x01"  # the first byte of a call to the leader that carrie
 DRAIN_WITHOUT_LEADER_S = 1.0  # a node that stops waits no longer for somebody to finish its writes
 STOPPING = "this node is stopping"
 _DRAIN_LOOK_S = 0.1
+_REMOVED_LOOK_S = 0.2
 _INDEX_BYTES = 8
 
 Outcome = tuple[int, Result]  # the raft index of the entry, what the state machine answered
@@ -235,8 +236,19 @@ class Writer:
         except (ValueError, NewerFormat) as error:
             raise OutcomeUnknown(f"the leader's answer cannot be read: {error}") from None
         raft_index = int.from_bytes(reply[:_INDEX_BYTES])
-        await self._consensus.wait_applied(raft_index)
+        await self._wait_applied(raft_index)
         return raft_index, results
+
+    async def _wait_applied(self, raft_index: int) -> None:
+        """Return once this node applied what the leader did; or is no member any more, so that it never will."""
+        while True:
+            try:
+                async with asyncio.timeout(_REMOVED_LOOK_S):
+                    await self._consensus.wait_applied(raft_index)
+                return
+            except TimeoutError:
+                if self._consensus.status().removed:
+                    return
 
 
 class Attempts:

@@ -47,6 +47,21 @@ def test_writes_of_one_turn_share_an_entry(name: str) -> None:
     run(scenario)
 
 
+def test_a_write_of_a_node_that_is_removed_meanwhile_has_its_outcome() -> None:
+    """Such a node applies nothing any more, so it takes the leader's word; one that only lags waits."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        cluster.registry("a")
+        registry, node = cluster.registry("b"), cluster.nodes["b"]
+        node.lags = True
+        writing = put(registry, "k")
+        assert (set(), {writing}) == await asyncio.wait([writing], timeout=0.5)
+        node.removed = True
+        assert await writing is True
+
+    run(scenario)
+
+
 def test_batches_are_bounded_in_number_and_bytes() -> None:
     """A batch ends at its largest number of commands or bytes; a larger command is an entry of its own."""
 
