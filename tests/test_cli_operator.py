@@ -152,6 +152,8 @@ def test_mistakes_are_one_line(served: Served) -> None:
         (("add", "x", "--timeout", "0"), 'answers 404: no node "x" waits to be added (waiting are d)'),
         (("remove", "x"), 'answers 404: no member "x"; members are a, b, c'),
         (("replace", "c", "d", "--no-wait"), "c is well: it is removed once d is a voter"),
+        (("replace", "c", "c"), 'answers 404: no node "c" waits to come for c (waiting are d)'),
+        (("replace", "c", "c.1"), 'answers 404: no node "c.1" waits to come for c'),
         (("transfer-leader", "x"), 'answers 404: no member "x"'),
     ):
         result = served.run(*words)

@@ -163,8 +163,9 @@ def replace(
     client = client_for(http_addr)
     if new is not None and not no_wait:
         wait_until_it_waits(client, new, timeout_s)
-    if new is not None and not standby and _is_well(client, old):
-        _replace_living(client, old, new, no_wait, timeout_s)
+    living = None if new is None or standby else _living(client, old, new)
+    if new is not None and living is not None:
+        _replace_living(client, living, new, no_wait, timeout_s)
         return
     changed = _change(client, "replace", {"Old": old, "New": new or "", "Standby": standby})
     _tell(
@@ -176,14 +177,18 @@ def replace(
         wait_for_voter(client, changed["Member"], timeout_s)
 
 
-def _is_well(client: Client, name: str) -> bool:
-    """Whether the voter of that name is connected."""
-    rows = _members(client)["Members"]
-    found = [row for row in rows if is_called(row, name)]
-    return len(found) == 1 and found[0]["Role"] == "voter" and found[0]["Connected"]
+def _living(client: Client, old: str, new: str) -> dict[str, Any] | None:
+    """The voter that is called `old`, if it is connected and `new` is somebody else."""
+    found = [row for row in _members(client)["Members"] if is_called(row, old)]
+    if len(found) != 1 or found[0]["Role"] != "voter" or not found[0]["Connected"]:
+        return None
+    return None if is_called(found[0], new) else found[0]
 
 
-def _replace_living(client: Client, old: str, new: str, no_wait: bool, timeout_s: float) -> None:
+def _replace_living(
+    client: Client, living: dict[str, Any], new: str, no_wait: bool, timeout_s: float
+) -> None:
+    old = living["Name"]
     if no_wait:
         raise CommandFailed(
             f"{old} is well: it is removed once {new} is a voter, which is waited for. Leave --no-wait out, or add "
@@ -192,7 +197,7 @@ def _replace_living(client: Client, old: str, new: str, no_wait: bool, timeout_s
     changed = _change(client, "add", {"Member": new})
     _tell(changed, f"added {changed['Member']}", f"{changed['Member']} is a member already")
     wait_for_voter(client, changed["Member"], timeout_s)
-    removed = _change(client, "remove", {"Member": old})
+    removed = _change(client, "remove", {"Member": living["ID"]})
     _tell(removed, f"removed {removed['Member']}: stop it", f"{removed['Member']} is no member")
 
 
