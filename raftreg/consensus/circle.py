@@ -17,7 +17,7 @@ from raftreg.consensus.driver import Driver
 from raftreg.consensus.hello import TOO_OLD, Hello
 from raftreg.consensus.identity import DataDir
 from raftreg.consensus.journal import Placed
-from raftreg.consensus.members import name_of
+from raftreg.consensus.members import Members, name_of
 from raftreg.consensus.settings import RaftSettings
 from raftreg.consensus.target import Target
 from raftreg.consensus.told import Notice, notice, read_notice
@@ -98,9 +98,15 @@ class Circle:
         engine = self.driver.engine
         return engine.removed and self._me in engine.members.all
 
+    @property
+    def shown(self) -> Members:
+        """The members that people are shown: of the set in use; at a node outside of it, of the one it was told."""
+        own, newest = self.driver.engine.members, self.newest.members
+        return own if self._me in newest.all & own.all else newest
+
     def strangers(self) -> tuple[StrangerStatus, ...]:
-        """Who is connected and no member by the set in use, sorted by name."""
-        members, now = self.driver.engine.members.all, self._outside.now()
+        """Who is connected and no member, sorted by name."""
+        members, now = self.shown.all, self._outside.now()
         return tuple(
             StrangerStatus(member, name_of(member), self._book.text(member), now - since)
             for member, (_, since) in sorted(self._met.items())

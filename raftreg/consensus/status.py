@@ -92,9 +92,8 @@ def status_of(
 
 
 def _peers(circle: "Circle", wires: "Wires", book: AddressBook, now: float) -> tuple[PeerStatus, ...]:
-    engine, found, own = circle.driver.engine, [], (versions.LEVEL_MIN, versions.LEVEL_MAX)
-    newest = circle.newest.members
-    members = engine.members if engine.member_id in newest.all & engine.members.all else newest
+    engine, members, found = circle.driver.engine, circle.shown, []
+    own = (versions.LEVEL_MIN, versions.LEVEL_MAX)
     for member in sorted(members.all):
         me = member == engine.member_id
         heard = now if me else wires.last_heard(member)

@@ -221,6 +221,22 @@ def test_a_member_whose_log_names_only_members_that_are_gone_comes_back(tmp_path
     with_growth(tmp_path, scenario)
 
 
+def test_who_waits_takes_no_member_for_another_that_waits(tmp_path: Path) -> None:
+    """Its own log names the first members only; what it was told names those that came later, too."""
+
+    async def scenario(growth: Growth) -> None:
+        await growth.found("n1")
+        n2 = await growth.begin("n2", "n1")
+        await growth.take_in(n2)
+        n3 = await growth.begin("n3", "n1", "n2")
+        await growth.until(
+            lambda: ["n1", "n2"] == [peer.name for peer in n3.status().peers] and all_connected(n3)
+        )
+        assert () == n3.status().strangers
+
+    with_growth(tmp_path, scenario)
+
+
 def test_a_directory_at_another_address_is_the_same_member(tmp_path: Path) -> None:
     """Nobody is told but by its own hello; those that come later are told by the others."""
 
