@@ -5,7 +5,7 @@ from html import escape
 from raftreg.api.context import ApiContext
 from raftreg.api.http import Request, Response
 from raftreg.api.members import role_of
-from raftreg.registry import PeerStatus, Status, advice_on, is_silent, warnings_about
+from raftreg.registry import PeerStatus, Status, advice_on, is_silent, standing_outside, warnings_about
 
 _REFRESH_S = 5
 _STYLE = (
@@ -28,14 +28,12 @@ async def get_root(context: ApiContext, request: Request) -> Response:
 def _page(node: str, version: str, status: Status) -> str:
     voters = sum(peer.voter for peer in status.peers)
     notes = advice_on(status) + warnings_about(voters)
-    leader = escape(status.leader_name or "")
-    headline = f'<b class="good">{leader} leads</b>' if leader else '<b class="bad">no leader</b>'
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>raftreg: {escape(node)}</title>'
         f'<meta name="viewport" content="width=device-width"><meta http-equiv="refresh" content="{_REFRESH_S}">'
         f"<style>{_STYLE}</style></head><body><h1>raftreg {escape(version)}, node {escape(node)}</h1>"
-        f"<p>{headline}, term {status.term}, cluster {escape(status.cluster_id or 'none yet')}, {_counted(voters)}, "
-        f"entry {status.applied_index} of {status.commit_index} applied here</p>"
+        f"<p>{_headline(status)}, term {status.term}, cluster {escape(status.cluster_id or 'none yet')}, "
+        f"{_counted(voters)}, entry {status.applied_index} of {status.commit_index} applied here</p>"
         + _members(status)
         + _strangers(status)
         + _notes(notes)
@@ -43,6 +41,13 @@ def _page(node: str, version: str, status: Status) -> str:
         '<a href="/v1/raftreg/status?pretty">/v1/raftreg/status</a>, '
         '<a href="/v1/raftreg/members?pretty">/v1/raftreg/members</a></p></body></html>\n'
     )
+
+
+def _headline(status: Status) -> str:
+    if standing_outside(status):
+        return '<b class="bad">not a member</b>'
+    leader = escape(status.leader_name or "")
+    return f'<b class="good">{leader} leads</b>' if leader else '<b class="bad">no leader</b>'
 
 
 def _counted(voters: int) -> str:

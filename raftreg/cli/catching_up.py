@@ -11,6 +11,7 @@ from raftreg.clock import SystemClock
 
 _LOOK_S = 0.5
 _CONNECTING_S = 30.0  # what a node may take to start and connect, on a busy machine
+_GOES_ON = "the leader goes on by itself: see raftreg operator raft list"
 
 
 def wait_for_voter(client: Client, member: str, timeout_s: float) -> None:
@@ -27,10 +28,11 @@ def wait_for_voter(client: Client, member: str, timeout_s: float) -> None:
             click.echo(f"{member} is a voter, after {clock.now() - began:.0f} s")
             return
         if clock.now() - began >= timeout_s:
-            raise CommandFailed(
-                f"{member} is no voter yet ({state}); the leader goes on by itself: see raftreg operator raft list"
-            )
-        pause.wait(_LOOK_S)
+            raise CommandFailed(f"{member} is no voter yet ({state}); {_GOES_ON}")
+        try:
+            pause.wait(_LOOK_S)
+        except KeyboardInterrupt:
+            raise CommandFailed(f"not waiting any more for {member}; {_GOES_ON}") from None
 
 
 def wait_until_it_waits(client: Client, name: str, timeout_s: float) -> None:

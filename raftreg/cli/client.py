@@ -107,7 +107,10 @@ class Client:
             raise CommandFailed(f"{path} leads elsewhere: names do not begin with / nor hold //, /./ or /../")
         if answer.status not in accept:
             text = answer.body.decode("utf-8", "replace").strip().splitlines()
-            raise CommandFailed(f"{self.address} answers {answer.status}: {text[0] if text else 'no text'}")
+            hint = "; raftreg status shows why" if text[:1] == ["No cluster leader"] else ""
+            raise CommandFailed(
+                f"{self.address} answers {answer.status}: {text[0] if text else 'no text'}{hint}"
+            )
         return answer
 
     def get(self, path: str, parameters: Mapping[str, object] | None = None) -> Answer:
@@ -143,7 +146,7 @@ class Client:
             raise CommandFailed(f"no answer from http://{self.address} in time; try another node") from None
         except (OSError, http.client.HTTPException) as error:
             raise CommandFailed(
-                f"no proper answer from http://{self.address}: {str(error) or 'it hung up'}"
+                f"no proper answer from http://{self.address}: {str(error) or 'it hung up'}; is it an HTTP port?"
             ) from None
         finally:
             connection.close()

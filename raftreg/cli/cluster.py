@@ -62,7 +62,8 @@ def status(http_addr: str | None) -> None:
         click.echo(f"note: {note}")
     level = own.get("FeatureLevel")  # Former releases tell none.
     raised = "" if level is None else f"feature level {level}, "
-    click.echo(f"cluster {own['ClusterID'] or 'in memory'}, {raised}leader {own['Leader'] or 'none'}")
+    cluster = own["ClusterID"] or ("none yet" if own.get("Role") == "starting" else "in memory")
+    click.echo(f"cluster {cluster}, {raised}leader {own['Leader'] or 'none'}")
     _judge(own, rows)
 
 
@@ -110,8 +111,11 @@ def _waiting_cells(node: dict[str, Any]) -> tuple[object, ...]:
 
 def _judge(own: dict[str, Any], rows: list[_Row]) -> None:
     """CommandFailed if the cluster cannot write, or one more loss would stop it."""
+    if not own["Leader"] and own["Node"] not in {peer["Name"] for peer in own["Peers"]}:
+        raise CommandFailed(f"{own['Node']} is no member: ask a node that is one; its own log says more")
     if not own["Leader"]:
-        raise CommandFailed("there is no leader: nothing can be written; see the logs of the nodes")
+        hint = "the notes above say what to do" if own.get("Advice") else "see the logs of the nodes"
+        raise CommandFailed(f"there is no leader: nothing can be written; {hint}")
     voters = [peer["Name"] for peer in own["Peers"] if peer["Voter"]]
     well = [row.name for row in rows if row.name in voters and row.problem in ("", "connected")]
     majority = len(voters) // 2 + 1

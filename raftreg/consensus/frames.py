@@ -17,6 +17,8 @@ HANDSHAKE_LIMIT_BYTES = 4 << 10
 MESSAGE_LIMIT_BYTES = 16 << 20
 
 _LENGTH = struct.Struct(">I")
+# Far above any limit as a length, and what comes of a port that is mistaken for another.
+_HTTP_BEGINS = (b"HTTP", b"GET ", b"HEAD", b"PUT ", b"POST")
 
 
 class ProtocolError(RaftregError):
@@ -77,6 +79,10 @@ class FrameDecoder:
             while len(messages) < count and size - offset >= 4:
                 (length,) = _LENGTH.unpack_from(view, offset)
                 if length > self.limit or not length:
+                    if rest[offset : offset + 4] in _HTTP_BEGINS:
+                        raise ProtocolError(
+                            "that is HTTP: the Raft port is another (--raft) than the HTTP port"
+                        )
                     raise ProtocolError(f"a frame of {length} bytes where at most {self.limit} are allowed")
                 if size - offset - 4 < length:
                     break

@@ -28,7 +28,7 @@ __all__ = ["RaftNode", "RaftSettings"]
 
 _log = logging.getLogger(__name__)
 _READ_TIMEOUT_ELECTIONS = 2.0
-_NOT_JOINED = "this node has not joined its cluster yet"
+_NOT_JOINED = "this node has not joined its cluster yet; its log says what it waits for"
 _STOPPING = "this node is stopping"
 NO_CLUSTER = (
     "{path}: belongs to no cluster yet. To make one of several nodes, give each --peers NAME=HOST:PORT,...; to join "

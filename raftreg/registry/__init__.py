@@ -27,6 +27,7 @@ from raftreg.registry.member_names import Wish, is_called, is_silent
 from raftreg.registry.membership import Changed, MembersView
 from raftreg.registry.registry import Registry
 from raftreg.registry.replica import Replica
+from raftreg.registry.standing import standing_outside
 from raftreg.state import EVERYTHING
 
 __all__ = [
@@ -47,5 +48,6 @@ __all__ = [
     "is_called",
     "is_silent",
     "levels_of",
+    "standing_outside",
     "warnings_about",
 ]

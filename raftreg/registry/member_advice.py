@@ -11,9 +11,7 @@ def warnings_about(voters: int) -> list[str]:
     if voters == 1:
         return ["one voter: its loss stops the cluster"]
     if voters == 2:
-        return [
-            "2 voters: each of them is needed for every write, so one more is safer than both or one alone"
-        ]
+        return ["2 voters: every write needs both, so the loss of one stops the cluster: add a third"]
     if voters % 2 == 0:
         tolerated = (voters - 1) // 2
         return [
@@ -49,9 +47,14 @@ def _waits_for_level(status: Status) -> str | None:
 
 
 def advice_on(status: Status) -> list[str]:
-    """What waits for an operator, with the command to run, in a sentence each."""
+    """What waits for an operator, with the command to run, in a sentence each.
+
+    A node that is no member speaks of itself only: what it was told of the others may be old.
+    """
     outside = standing_outside(status)
-    lines = [line for line in (status.too_old, outside, _waits_for_level(status)) if line]
+    if outside:
+        return [line for line in (status.too_old, outside) if line]
+    lines = [line for line in (status.too_old, *_on_majority(status), _waits_for_level(status)) if line]
     for stranger in status.strangers:
         lost = [peer for peer in status.peers if peer.name.lower() == stranger.name.lower()]
         if lost:
@@ -61,10 +64,26 @@ def advice_on(status: Status) -> list[str]:
         else:
             lines.append(f"{stranger.name} waits to be added: raftreg operator raft add {stranger.name}")
     if status.role == "leader":
+        back = {stranger.name.lower() for stranger in status.strangers}
         for peer in status.peers:
-            if peer.voter and is_silent(peer, status):
+            if peer.voter and is_silent(peer, status) and peer.name.lower() not in back:
                 lines.append(
                     f"{peer.name} is not heard: mend or restart it, or if it is lost for good, start another and "
                     f"raftreg operator raft replace {peer.name} NEW"
                 )
     return lines
+
+
+def _on_majority(status: Status) -> list[str]:
+    """What to do if too few voters are heard for there to be a leader."""
+    if status.leader_name is not None or status.role == "starting":
+        return []
+    voters = [peer for peer in status.peers if peer.voter]
+    missing = [peer.name for peer in voters if is_silent(peer, status)]
+    needed = len(voters) // 2 + 1
+    if len(voters) - len(missing) >= needed:
+        return []
+    return [
+        f"no leader, since {', '.join(missing)} of {len(voters)} voters cannot be reached and {needed} are needed: "
+        "mend or start them; only if they are lost for good: raftreg recover"
+    ]

@@ -10,6 +10,9 @@ def standing_outside(status: Status) -> str | None:
     inside = status.role == "starting" or status.id in known
     if (inside or not known) and not status.removed:
         return None
-    what = "was removed from" if status.removed else "is no member of"
     command = what_to_run(status.name, status.id, known)
-    return f"this node {what} cluster {status.cluster_id}; to make it one: {command}"
+    if status.removed:
+        return (
+            f"this node was removed from cluster {status.cluster_id}: stop it, or to have it back: {command}"
+        )
+    return f"this node is no member of cluster {status.cluster_id}; to make it one: {command}"

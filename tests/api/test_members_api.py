@@ -253,5 +253,9 @@ def test_the_page_shows_the_cluster() -> None:
         shown = await api.table("GET", "/v1/raftreg/status")
         assert ["voter"] * 3 == [row["Role"] for row in shown["Peers"]]
         assert ["d", "<b>e"] == [row["Name"] for row in shown["Strangers"]]
+        del api.cluster.members["b.1"]
+        page = (await api.call("GET", "/"))[1]
+        assert "not a member" in page
+        assert "stop it, or to have it back" in page or "to make it one: raftreg operator raft add b" in page
 
     run(scenario)

@@ -77,6 +77,15 @@ def test_long_frame_is_refused_by_its_length() -> None:
     assert decoder.next() is None
 
 
+@pytest.mark.parametrize("data", [b"HTTP/1.1 400 Bad Request", b"GET / HTTP/1.1", b"PUT /v1/kv/a HTTP/1.1"])
+def test_http_is_told_from_other_noise(data: bytes) -> None:
+    """The port of the API and that of Raft are easily mistaken for each other."""
+    decoder = FrameDecoder()
+    decoder.feed(data)
+    with pytest.raises(ProtocolError, match="that is HTTP: the Raft port is another"):
+        decoder.next()
+
+
 def test_next_leaves_what_follows() -> None:
     """Messages can be taken one by one, so that the limit is raised between two."""
     decoder = FrameDecoder()

@@ -1,6 +1,7 @@
 """Changes of the members, asked for at any node: names, retries, and what is refused with which words."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -209,16 +210,39 @@ def test_advice_names_the_command() -> None:
     """For nodes that wait, for one that was wiped, for one that is dead, and for one that was removed."""
     text = "\n".join(advice_on(LOST))
     assert "raftreg operator raft replace c\n" in text
-    assert "raftreg operator raft add d\n" in text
+    assert text.endswith("raftreg operator raft add d")
+    assert "raftreg operator raft replace c NEW" not in text  # It is there again, so that one line is enough.
+    text = "\n".join(advice_on(view(*THREE[:2], peer("c", silent_s=40))))
     assert "raftreg operator raft replace c NEW" in text
-    assert [] == advice_on(view(*THREE))
+    assert [] == advice_on(view(*THREE)) == advice_on(view(*THREE, leads=False))
+
+
+def test_advice_when_the_majority_is_lost() -> None:
+    """Who is missing, how many are needed, and what is left if they never come back."""
+    lost = (peer("b", silent_s=40), peer("c", silent_s=40), peer("d", voter=False))
+    assert [
+        "no leader, since b, c of 3 voters cannot be reached and 2 are needed: mend or start them; "
+        "only if they are lost for good: raftreg recover"
+    ] == advice_on(view(peer("a"), *lost, leads=False))
+
+
+def test_who_is_no_member_advises_on_itself_only() -> None:
+    """What it was told of the others may be old."""
+    seen = view(*THREE, strangers=(stranger("d"), stranger("c")), me="e", leads=False)
+    assert ["this node is no member of cluster c1; to make it one: raftreg operator raft add e"] == advice_on(
+        seen
+    )
+    removed = replace(view(*THREE, leads=False), removed=True)
+    assert [
+        "this node was removed from cluster c1: stop it, or to have it back: raftreg operator raft add a"
+    ] == advice_on(removed)
 
 
 def test_even_numbers_are_warned_of() -> None:
     """They cost a write more and survive no more; so are one and two voters, each in its own words."""
     assert [] == warnings_about(3) + warnings_about(5)
     assert ["one voter: its loss stops the cluster"] == warnings_about(1)
-    assert warnings_about(2)[0].startswith("2 voters: each of them is needed")
+    assert warnings_about(2)[0].startswith("2 voters: every write needs both")
     assert warnings_about(6)[0].startswith("6 voters survive the loss of 2, as 5 do")
 
 
