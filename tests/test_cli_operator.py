@@ -37,9 +37,13 @@ class Served:
         return api
 
     def run(self, *words: str) -> Result:
-        """A command, asking this node."""
+        """A command of `raftreg operator raft`, asking this node."""
+        return self.invoke("operator", "raft", *words)
+
+    def invoke(self, *words: str) -> Result:
+        """Any command, asking this node."""
         address = f"127.0.0.1:{self._listener.port}"
-        return CliRunner().invoke(raftreg, ["operator", "raft", *words, "--http-addr", address])
+        return CliRunner().invoke(raftreg, [*words, "--http-addr", address])
 
     def lines(self, *words: str) -> list[str]:
         """What a command prints that succeeds."""
@@ -225,3 +229,23 @@ def test_recover_of_what_is_nothing(tmp_path: Path) -> None:
     result = recover("--data-dir", str(tmp_path))
     assert 1 == result.exit_code
     assert f"raftreg: {tmp_path}: not the data directory of a node" in result.stderr
+
+
+def test_status_at_a_node_that_is_no_member(served: Served) -> None:
+    """It says so, with what to run, rather than that there is no leader."""
+    served.cluster.elect(None)  # None that it knows.
+    del served.cluster.members["b.1"]
+    result = served.invoke("status")
+    assert 1 == result.exit_code
+    assert "raftreg operator raft add b" in result.stdout
+    assert "raftreg: b is no member: ask a node that is one; its own log says more\n" == result.stderr
+
+
+def test_who_finds_no_leader_is_led_on(served: Served) -> None:
+    """To the status, and that says who is missing."""
+    served.cluster.elect(None)
+    served.cluster.members |= {f"{name}.1": peer(name, silent_s=40) for name in ("a", "c")}
+    assert "No cluster leader; raftreg status shows why\n" in served.run("list").stderr
+    result = served.invoke("status")
+    assert "note: no leader, since a, c of 3 voters cannot be reached and 2 are needed" in result.stdout
+    assert "there is no leader: nothing can be written; the notes above say what to do\n" in result.stderr
