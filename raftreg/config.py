@@ -307,7 +307,10 @@ def _misspelt_variables(environ: Mapping[str, str]) -> Iterable[str]:
 def _doubtful_peers(peers: Mapping[str, Address]) -> Iterable[str]:
     count = len(peers)
     if count == 1:
-        yield "peers names this node alone: nothing is replicated, and no failure is survived; use 3 or 5 nodes"
+        yield (
+            "peers names this node alone: nothing is replicated, no failure is survived, and whenever its data directory is "
+            "empty it makes another cluster; to begin with one node run raftreg init once, and leave peers out"
+        )
     elif count and count % 2 == 0:
         yield (
             f"peers names {count} nodes, an even number: that survives no more failures than {count - 1} "

@@ -189,9 +189,10 @@ class TestMistakes:
         assert warning.startswith("peers names 4 nodes, an even number")
 
     def test_a_single_peer_is_warned_about(self) -> None:
-        """One node replicates nothing."""
+        """One node replicates nothing, and what is left in a unit file makes a second cluster when the disk is lost."""
         (warning,) = agent(peers="n1=h:1").warnings
         assert warning.startswith("peers names this node alone")
+        assert "run raftreg init once" in warning
 
     def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
         """A configuration file that is not there is an error, not a default."""
