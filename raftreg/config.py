@@ -308,8 +308,8 @@ def _doubtful_peers(peers: Mapping[str, Address]) -> Iterable[str]:
     count = len(peers)
     if count == 1:
         yield (
-            "peers names this node alone: nothing is replicated, no failure is survived, and whenever its data directory is "
-            "empty it makes another cluster; to begin with one node run raftreg init once, and leave peers out"
+            "peers names this node alone: nothing is replicated, no failure is survived, and whenever its data "
+            "directory is empty it makes another cluster; to begin with one node run raftreg init once, without peers"
         )
     elif count and count % 2 == 0:
         yield (

@@ -56,7 +56,7 @@ class Disk(Protocol):
         ...
 
     def allocate(self, handle: int, offset: int, length: int) -> bool:
-        """Make the file at least `offset + length` long, new bytes being zeros; False where not supported."""
+        """Make the file at least `offset + length` long, durable zeros from `offset` on; False where not supported."""
         ...
 
     def truncate(self, handle: int, size: int) -> None:
@@ -122,7 +122,12 @@ class RealDisk:
             written += os.pwrite(handle, view[written:], offset + written)
 
     def allocate(self, handle: int, offset: int, length: int) -> bool:
-        """posix_fallocate, where the platform and the file system have it."""
+        """posix_fallocate, where the platform and the file system have it, and then zeros, synced.
+
+        Space that was never written is only marked as written after the data went there. Measured on ext4 (Linux 6.18):
+        when the file system is shut down meanwhile, as by an error of its journal, fdatasync returns 0 and that mark is
+        lost, and the data with it. Over written zeros nothing is left to mark.
+        """
         if not hasattr(os, "posix_fallocate"):
             return False
         try:
@@ -131,6 +136,8 @@ class RealDisk:
             if error.errno in _NO_PREALLOCATION:
                 return False
             raise
+        self.write(handle, offset, bytes(length))
+        self.fdatasync(handle)
         return True
 
     def truncate(self, handle: int, size: int) -> None:

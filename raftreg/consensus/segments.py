@@ -2,9 +2,9 @@
 
 A segment is made under another name, with its header, and renamed when that is durable: a file `*.wal` always
 has a whole header. Segments are numbered without gaps; the oldest are deleted one by one, each deletion
-durable before the next, so a gap is damage. Space is allocated ahead in steps: a batch that fits into
-allocated space changes no metadata of the file, which makes its sync cheaper, and a disk that is full shows
-itself before anything is written.
+durable before the next, so a gap is damage. Space is allocated ahead in steps and filled with zeros: a batch
+that fits into it changes no metadata of the file, so its sync is cheaper and has nothing to be wrong about, and
+a disk that is full shows itself before anything is written.
 """
 
 import itertools
@@ -28,7 +28,7 @@ from raftreg.errors import Damaged, StartRefused
 
 logger = logging.getLogger(__name__)
 
-ALLOCATE_BYTES = 4 << 20
+ALLOCATE_BYTES = 512 << 10
 ASIDE = "damaged-"
 REMEDY = f"Do not cut the file: acknowledged writes are in it. {BRING_BACK}"
 
