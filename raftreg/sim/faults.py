@@ -97,8 +97,9 @@ class Harm:
             self.kinds[kind](fault, target, self.cluster.chance.stream("fault", fault.dice, target))
 
     def heal(self) -> None:
-        """Nothing that lasts goes on."""
+        """Nothing that lasts goes on, and nothing that waits for its moment comes any more."""
         self._healed = True
+        self.cluster.trapped = None
 
     def _later(self, seconds: float, undo: Callable[..., object], *args: object) -> None:
         self.loop.at(self.loop.now + seconds, self.loop.world, undo, *args)

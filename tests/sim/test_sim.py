@@ -32,6 +32,11 @@ def test_the_cluster_keeps_its_promises(profile: str) -> None:
     assert all(outcome.acknowledged > 0 and outcome.reads > 0 for outcome in outcomes)
 
 
+def test_a_trap_does_not_outlive_the_faults() -> None:
+    """A host that was to end with its next acknowledged write does not do so after healing, when it got none before."""
+    assert run(1237, of("locks"), 30.0).failure is None
+
+
 @pytest.mark.parametrize("profile", ["mixed", "five", "tails"])
 def test_a_seed_replays_exactly(profile: str) -> None:
     """The same seed twice gives the same trace, another seed another one."""
