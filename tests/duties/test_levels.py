@@ -18,7 +18,8 @@ from tests.duties.in_memory import DutyStage
 def _stage(*known: tuple[int, int] | None) -> DutyStage[LevelDuty]:
     """A leader n1 of members that know these levels; None for one that is not connected."""
     stage = DutyStage(lambda registry, wake: LevelDuty(registry))
-    stage.consensus.peers = tuple(_peer(number, levels) for number, levels in enumerate(known, 1))
+    leader, *others = (_peer(number, levels) for number, levels in enumerate(known, 1))
+    stage.consensus.peers = (replace(leader, id=stage.consensus.status().id), *others)
     return stage
 
 
