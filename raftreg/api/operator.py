@@ -54,7 +54,8 @@ async def get_raft_configuration(context: ApiContext, request: Request) -> Respo
         }
         for peer in status.peers
     ]
-    return json_response({"Servers": servers, "Index": status.members_index}, pretty=options.pretty)
+    # Consul 1.8 answers 0, and its clients know it so; the true index is in /v1/raftreg/members.
+    return json_response({"Servers": servers, "Index": 0}, pretty=options.pretty)
 
 
 async def delete_raft_peer(context: ApiContext, request: Request) -> Response:

@@ -34,7 +34,7 @@ def test_raft_configuration_names_the_members() -> None:
             "ProtocolVersion": "3",
             "Voter": True,
         }
-        assert {"Servers": [expected], "Index": 1} == reply.json
+        assert {"Servers": [expected], "Index": 0} == reply.json
 
     run(scenario)
 
