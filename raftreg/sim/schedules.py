@@ -1,16 +1,18 @@
-"""Known ways to go wrong with members, each as a schedule that must do no harm; a mutant is without what forbids it.
+"""Known ways to go wrong, most of them with members, each as a schedule that must do no harm; a mutant is without what
+forbids it.
 
 Random faults hardly ever find these: they need a certain order of events within milliseconds, or they cost liveness
 only for as long as an operator who looks at the members needs to put them right.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raftreg.consensus.members import name_of
 from raftreg.sim.checks import Violation
+from raftreg.sim.profiles import Profile
 from raftreg.sim.run import Outcome
-from raftreg.sim.script import PACKET_S, VOTE_ASK, Script, directed
+from raftreg.sim.script import PACKET_S, PROFILE, VOTE_ASK, Script, directed
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +21,7 @@ class Schedule:
 
     name: str
     what: str
-    hosts: int
-    founders: int
+    profile: Profile
     steps: Callable[[Script], None]
 
 
@@ -28,13 +29,14 @@ SCHEDULES: dict[str, Schedule] = {}
 
 
 def schedule(
-    name: str, hosts: int, founders: int
+    name: str, hosts: int, founders: int, **changes: float
 ) -> Callable[[Callable[[Script], None]], Callable[[Script], None]]:
-    """Put a script into the table; its docstring says what it shows."""
+    """Put a script into the table; its docstring says what it shows. `changes`: of the profile of scripts."""
 
     def register(steps: Callable[[Script], None]) -> Callable[[Script], None]:
         what = (steps.__doc__ or "").rstrip(".")
-        SCHEDULES[name] = Schedule(name, what, hosts, founders, steps)
+        profile = replace(PROFILE, hosts=hosts, founders=founders, **changes)  # type: ignore[arg-type]  # named fields
+        SCHEDULES[name] = Schedule(name, what, profile, steps)
         return steps
 
     return register
@@ -46,7 +48,7 @@ def run_schedule(
     """Run one; nothing in it depends on the seed. `rules`: as for `run`."""
     plan = SCHEDULES[name]
     failure: BaseException | None = None
-    with directed(plan.hosts, plan.founders, mutant, rules) as script:
+    with directed(plan.profile, mutant, rules) as script:
         try:
             plan.steps(script)
             script.cluster.checks.check_logs()
@@ -324,3 +326,49 @@ def _leader_goes(script: Script) -> None:
     script.changed(heir, "remove", "n1")
     script.until(lambda: script.voters(heir) == {"n2", "n3"}, "the removal")
     _expect(script, "n1" not in map(name_of, script.members(heir).all), "n1 is a member still")
+
+
+@schedule("started-within-lease", hosts=3, founders=3, timing=20.0)
+def _started_within_lease(script: Script) -> None:
+    """A member that answered its leader starts again at once, and another one asks it for its vote: the leader, which
+    is cut off since, may trust its lease"""
+    script.begin("n1")
+    script.until(script.write("n1"), "a write")
+    script.run(5 * PACKET_S)
+    script.cut("n3", "n1")
+    script.restart("n2")
+    script.cut("n2", "n1")
+    script.run(5 * PACKET_S)
+    script.campaign("n3", others_forget=False)
+    script.run(0.05)
+    if script.engine("n3").leading:
+        script.until(script.write("n3"), "a write by the other two")
+    script.read("n1")
+    script.run(0.1)
+
+
+@schedule("never-the-end", hosts=4, founders=3, snapshot_entries=20)
+def _never_the_end(script: Script) -> None:
+    """A newcomer far away gets a snapshot while many write: the log that follows it must still be there when it came"""
+    script.begin("n1")
+    for number in range(60):
+        script.until(script.write("n1", f"large{number}", bytes(600)), "a write")
+    for way in (("n1", "n4"), ("n4", "n1")):
+        script.network.paths[way].slow_s = 0.01
+    script.changed("n1", "add", "n4")
+    for number in range(400):
+        script.until(script.write("n1", f"small{number}"), "a write")
+    behind = script.engine("n1").journal.last - script.engine("n4").journal.last
+    _expect(script, behind < 50, f"n4 is {behind} entries behind")
+
+
+@schedule("full-disk", hosts=3, founders=3)
+def _full_disk(script: Script) -> None:
+    """A leader whose disk is full gives the lead away to one that can still write"""
+    script.begin("n1")
+    script.campaigners = set(script.cluster.names)
+    script.cluster.hosts["n1"].disk.full = True
+    script.write("n1", "lost", bytes(4000))
+    script.run(2.0)
+    _expect(script, not script.engine("n1").leading, "the leader leads on")
+    script.until(script.write("n2"), "a write by the other two")

@@ -14,6 +14,7 @@ from raftreg.consensus.election import Election
 from raftreg.consensus.engine import Engine
 from raftreg.consensus.members import Members, name_of
 from raftreg.errors import RaftregError
+from raftreg.registry import ReadOptions
 from raftreg.sim.checks import Violation
 from raftreg.sim.cluster import Cluster
 from raftreg.sim.host import Host
@@ -24,27 +25,26 @@ from raftreg.sim.patches import Patches
 from raftreg.sim.probe import watching
 from raftreg.sim.profiles import Membership, Profile
 from raftreg.sim.run import quietly, small_sizes
+from raftreg.state.queries import KVGet
 
 PATIENCE_S = 8.0
 PACKET_S = 0.001
+PROFILE = Profile(
+    "script",
+    membership=Membership(voters_min=1, wanted=1),
+    clients=1,
+    watchers=0,
+    slow_syncs=0.0,
+    drift=0.0,
+    weather=Weather(PACKET_S, 0.0, late=0.0, loss=0.0),
+    snapshot_entries=1000,
+)
 
 
 class Script:
-    """A cluster whose hosts are n1, n2, ..., the first of them its members."""
+    """A cluster whose hosts are n1, n2, ..., the first of them its members: `hosts` and `founders` of a profile."""
 
-    def __init__(self, hosts: int, founders: int, rules: frozenset[str] | None = None) -> None:
-        profile = Profile(
-            "script",
-            hosts=hosts,
-            founders=founders,
-            membership=Membership(voters_min=1, wanted=1),
-            clients=1,
-            watchers=0,
-            slow_syncs=0.0,
-            drift=0.0,
-            weather=Weather(PACKET_S, 0.0, late=0.0, loss=0.0),
-            snapshot_entries=1000,
-        )
+    def __init__(self, profile: Profile, rules: frozenset[str] | None = None) -> None:
         self.cluster = Cluster(0, profile, rules)
         self.cluster.busy = False  # no calls but those of the script
         self.loop, self.network = self.cluster.loop, self.cluster.network
@@ -138,11 +138,11 @@ class Script:
         self.cut(name, *(other for other in self.cluster.names if other != name))
 
     # -- what is asked of nodes ----------------------------------------------------------------------------------------
-    def campaign(self, name: str) -> None:
-        """A host's election timeout is over, and nobody thinks of an earlier leader any more."""
+    def campaign(self, name: str, *, others_forget: bool = True) -> None:
+        """A host's election timeout is over. Unless `others_forget` is false, nobody thinks of an earlier leader."""
         self.campaigners = {name}
         for host in self.cluster.hosts.values():
-            if host.engine is not None:
+            if host.engine is not None and (others_forget or host.name == name):
                 host.engine.election.leader_contact = -1e9
         engine = self.engine(name)
         engine.election.deadline = 0.0
@@ -199,22 +199,41 @@ class Script:
                 raise Violation("liveness", f"{kind} {name}: {self.answers[-1]}")
             self.run(0.05)
 
-    def write(self, name: str, key: str = "x") -> Callable[[], bool]:
+    def write(self, name: str, key: str = "x", value: bytes = b"y") -> Callable[[], bool]:
         """Write through a host; what is returned tells whether it was acknowledged."""
-        host = self.cluster.hosts[name]
+        host, checks = self.cluster.hosts[name], self.cluster.checks
         acknowledged: list[bool] = []
 
         async def put() -> None:
             assert host.registry is not None
             try:
-                await host.registry.write(KVSet(key, b"y"))
+                answer = await host.registry.write(KVSet(key, value))
             except RaftregError:
                 return
+            checks.acked_index = max(checks.acked_index, answer.index)
             acknowledged.append(True)
 
         self.loop.soon(host.life, lambda: self.loop.spawn(put()))
         self.run(PACKET_S / 10)
         return lambda: bool(acknowledged)
+
+    def read(self, name: str) -> None:
+        """A default read through a host: it must cover what was acknowledged before."""
+        host, checks = self.cluster.hosts[name], self.cluster.checks
+        needed = checks.acked_index
+
+        async def get() -> None:
+            assert host.registry is not None
+            try:
+                await host.registry.read(KVGet("x"), ReadOptions())
+            except RaftregError:
+                return
+            at = host.registry.state.index
+            if at < needed:
+                checks.violated("stale read", f"{name} answers at {at}; {needed} was acknowledged")
+
+        self.loop.soon(host.life, lambda: self.loop.spawn(get()))
+        self.run(PACKET_S / 10)
 
     def when_sent(self, kind: str, name: str, then: Callable[[], None], delay: float = 0.0) -> None:
         """Do something some time after a host next says something of a kind."""
@@ -231,10 +250,10 @@ VOTE_ASK = messages.VOTE_ASK
 
 @contextmanager
 def directed(
-    hosts: int, founders: int, mutant: str | None = None, rules: frozenset[str] | None = None
+    profile: Profile, mutant: str | None = None, rules: frozenset[str] | None = None
 ) -> Iterator[Script]:
     """A cluster for a script. With a mutant, without one mend."""
-    script = Script(hosts, founders, rules)
+    script = Script(profile, rules)
     patches = small_sizes()
     if mutant is not None:
         MUTANTS[mutant].apply(patches)

@@ -110,6 +110,12 @@ def _log_cut_before_snapshot(patches: Patches) -> None:
     patches.put(Serializer, "serialize", serialize)
 
 
+@mutant("log-cut-under-members", "never-the-end")
+def _log_cut_under_members(patches: Patches) -> None:
+    """The log is cut while a member gets a snapshot, so that what it needs next is gone when it has it."""
+    patches.put(Serializer, "_must_wait", lambda serializer: False)
+
+
 @mutant("segments-without-preamble", "power")
 def _segments_without_preamble(patches: Patches) -> None:
     """A new segment does not begin with term and vote, so they go with the old ones."""

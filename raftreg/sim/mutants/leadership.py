@@ -5,6 +5,7 @@ from typing import Any
 
 from raftreg.consensus import seams
 from raftreg.consensus.boot import Bootstrap
+from raftreg.consensus.driver import Driver
 from raftreg.consensus.election import Election
 from raftreg.consensus.engine import Engine
 from raftreg.consensus.guard import Guard
@@ -113,6 +114,24 @@ def _no_check_quorum(patches: Patches) -> None:
 def _hung_disk_leads_on(patches: Patches) -> None:
     """A leader whose disk hangs does not give the lead away."""
     patches.put(Engine, "disk_hangs", property(lambda engine: False))
+
+
+@mutant("full-disk-leads-on", "full-disk")
+def _full_disk_leads_on(patches: Patches) -> None:
+    """A leader whose disk is full does not give the lead away."""
+    patches.put(Driver, "_disk_filled", lambda driver, full: setattr(driver, "disk_full", full))
+
+
+@mutant("promise-not-repeated", "started-within-lease")
+def _promise_not_repeated(patches: Patches) -> None:
+    """A process that starts votes at once, whatever lease an earlier one of its member has promised to a leader."""
+    original = Election.__init__
+
+    def init(election: Election, engine: Engine) -> None:
+        original(election, engine)
+        election.leader_contact = float("-inf")
+
+    patches.put(Election, "__init__", init)
 
 
 @mutant("no-pre-vote", "lasting")
