@@ -9,6 +9,8 @@ from raftreg.errors import HandingOver, NotLeader, OutcomeUnknown, Refused
 from raftreg.registry import Registry
 from tests.fake_cluster import FakeCluster, FakeNode
 
+UUID = "0123456789abcdef0123456789abcdef"  # of a member, as its id has it
+
 
 def peer(
     name: str,

@@ -16,7 +16,7 @@ from raftreg.consensus import MemberChange
 from raftreg.consensus.disk import RealDisk
 from raftreg.consensus.identity import read_identity, write_identity
 from tests.api.test_members_api import Api
-from tests.fake_members import peer, stranger
+from tests.fake_members import UUID, peer, stranger
 from tests.registry.test_recovering import on_node, write_some
 
 
@@ -107,6 +107,15 @@ def test_add_waits_for_a_node_that_was_just_started(served: Served) -> None:
     timer.join()
     assert (0, "added f.9\n") == (result.exit_code, result.stdout)
     assert "  no node f is connected yet; waiting for it\n" == result.stderr
+
+
+@pytest.mark.parametrize("which", ["F", "f:9", f"f.{UUID}", "01234567-89AB-cdef-0123-456789abcdef", UUID])
+def test_add_knows_a_node_by_whatever_it_is_called(served: Served, which: str) -> None:
+    """Its name in any case, its address, its id, its UUID with hyphens and without: it does not wait for one that is
+    there."""
+    served.cluster.strangers[f"f.{UUID}"] = stranger("f", incarnation=UUID)
+    result = served.run("add", which, "--standby")
+    assert (0, f"added f.{UUID}\n", "") == (result.exit_code, result.stdout, result.stderr)
 
 
 def test_waiting_ends(served: Served) -> None:

@@ -8,6 +8,7 @@ import click
 
 from raftreg.cli.client import Client, CommandFailed
 from raftreg.clock import SystemClock
+from raftreg.consensus.members import goes_by
 
 _LOOK_S = 0.5
 _CONNECTING_S = 30.0  # what a node may take to start and connect, on a busy machine
@@ -56,8 +57,8 @@ def wait_until_it_waits(client: Client, name: str, timeout_s: float) -> None:
 
 
 def is_called(row: dict[str, Any], name: str) -> bool:
-    """Whether a node goes by that name, id or address."""
-    return name in (row["ID"], row["NodeID"], row["Address"]) or name.lower() == row["Name"].lower()
+    """Whether an operator may call a node so; `row` is one of /v1/raftreg/members."""
+    return goes_by(name, row["ID"], row["Name"], row["Address"])
 
 
 def _state(client: Client, member: str) -> str:

@@ -29,6 +29,16 @@ def name_of(member_id: str) -> str:
     return member_id.rpartition(".")[0] or member_id
 
 
+def goes_by(which: str, member_id: str, name: str, address: str) -> bool:
+    """Whether an operator may call a node that: by its id, its UUID, its Raft address, or in any case its name."""
+    incarnation = member_id.rpartition(".")[2]
+    return (
+        which in (member_id, address)
+        or which.lower() == name.lower()
+        or which.replace("-", "").lower() == incarnation
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Members:
     """A member set. `addresses` are hints (member id -> host:port) for nodes that lack a local address for it.

@@ -23,6 +23,8 @@ from raftreg.registry import (
     Registry,
     Status,
     StrangerStatus,
+    advice_on_stranger,
+    is_back,
     is_silent,
 )
 from raftreg.state import Topic
@@ -195,15 +197,10 @@ class AutopilotDuty:
             if node.id in self._told:
                 continue
             self._told.add(node.id)
-            lost = any(peer.name.lower() == node.name.lower() for peer in status.peers)
-            if lost and self._rejoin:
+            back = is_back(status, node)
+            if back and self._rejoin:
                 log.info(
                     "%s is back with an empty data directory: it comes in for its former self soon", node.name
                 )
-            elif lost:
-                log.warning(
-                    "%s is back with an empty data directory; to let it in: raftreg operator raft replace %s",
-                    *(node.name, node.name),
-                )
             else:
-                log.info("%s waits to be added: raftreg operator raft add %s", node.name, node.name)
+                log.log(logging.WARNING if back else logging.INFO, "%s", advice_on_stranger(status, node))

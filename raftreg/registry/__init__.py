@@ -22,8 +22,8 @@ and 6.4 (read index, lease).
 
 from raftreg.consensus import MemberChange, PeerStatus, Status, StrangerStatus
 from raftreg.registry.answers import Answer, Encodings, ReadOptions
-from raftreg.registry.member_advice import advice_on, levels_of, warnings_about
-from raftreg.registry.member_names import Wish, is_called, is_silent
+from raftreg.registry.member_advice import advice_on, advice_on_stranger, is_back, levels_of, warnings_about
+from raftreg.registry.member_names import Wish, is_silent
 from raftreg.registry.membership import Changed, MembersView
 from raftreg.registry.registry import Registry
 from raftreg.registry.replica import Replica
@@ -45,7 +45,8 @@ __all__ = [
     "StrangerStatus",
     "Wish",
     "advice_on",
-    "is_called",
+    "advice_on_stranger",
+    "is_back",
     "is_silent",
     "levels_of",
     "standing_outside",

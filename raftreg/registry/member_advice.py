@@ -1,7 +1,8 @@
 """What operators should know of a member set, and what they may have to do. Pure, on a node's view."""
 
 from raftreg import versions
-from raftreg.consensus import Status
+from raftreg.consensus import Status, StrangerStatus
+from raftreg.consensus.boot import what_to_run
 from raftreg.registry.member_names import is_silent
 from raftreg.registry.standing import standing_outside
 
@@ -55,14 +56,7 @@ def advice_on(status: Status) -> list[str]:
     if outside:
         return [line for line in (status.too_old, outside) if line]
     lines = [line for line in (status.too_old, *_on_majority(status), _waits_for_level(status)) if line]
-    for stranger in status.strangers:
-        lost = [peer for peer in status.peers if peer.name.lower() == stranger.name.lower()]
-        if lost:
-            lines.append(
-                f"{stranger.name} is back with an empty data directory: raftreg operator raft replace {stranger.name}"
-            )
-        else:
-            lines.append(f"{stranger.name} waits to be added: raftreg operator raft add {stranger.name}")
+    lines += [advice_on_stranger(status, stranger) for stranger in status.strangers]
     if status.role == "leader":
         back = {stranger.name.lower() for stranger in status.strangers}
         for peer in status.peers:
@@ -72,6 +66,18 @@ def advice_on(status: Status) -> list[str]:
                     f"raftreg operator raft replace {peer.name} NEW"
                 )
     return lines
+
+
+def is_back(status: Status, stranger: StrangerStatus) -> bool:
+    """Whether a node that waits has the name of a member: that one's data directory is lost, then, or was replaced."""
+    return any(peer.name.lower() == stranger.name.lower() for peer in status.peers)
+
+
+def advice_on_stranger(status: Status, stranger: StrangerStatus) -> str:
+    """What to do about a node that is connected and no member."""
+    why = "is back with an empty data directory" if is_back(status, stranger) else "waits to be added"
+    command = what_to_run(stranger.name, stranger.id, [peer.id for peer in status.peers])
+    return f"{stranger.name} {why}: {command}"
 
 
 def _on_majority(status: Status) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from raftreg.consensus import ChangeKind, MemberChange, PeerStatus, Status, StrangerStatus
+from raftreg.consensus.members import goes_by
 from raftreg.errors import Refused
 
 SILENT_S = 1.0  # a member that was not heard for longer is taken for dead when changes are weighed
@@ -43,12 +44,7 @@ class Wish:
 
 def is_called(node: Known, which: str) -> bool:
     """Whether an operator may call a node that."""
-    incarnation = node.id.rpartition(".")[2]
-    return (
-        which in (node.id, node.address)
-        or which.lower() == node.name.lower()
-        or which.replace("-", "").lower() == incarnation
-    )
+    return goes_by(which, node.id, node.name, node.address)
 
 
 def is_silent(peer: PeerStatus, status: Status) -> bool:

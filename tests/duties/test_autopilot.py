@@ -173,6 +173,27 @@ def test_the_duty_takes_the_steps_of_a_leader() -> None:
     run(scenario)
 
 
+def test_the_leader_says_once_who_waits_and_what_to_run(caplog: pytest.LogCaptureFixture) -> None:
+    """As a warning where a member lost its data directory; nobody has to run anything where it comes in by itself."""
+
+    async def scenario(cluster: MemberCluster, registries: dict[str, Registry]) -> None:
+        cluster.strangers = {"b.9": stranger("b"), "d.9": stranger("d")}
+        for rejoin in (False, True):
+            duty = AutopilotDuty(registries["a"], rejoin=rejoin)
+            await duty.step()
+            await duty.step()
+
+    with caplog.at_level("INFO", "raftreg.duties.autopilot"):
+        run(scenario)
+    waits = ("INFO", "d waits to be added: raftreg operator raft add d")
+    assert [
+        ("WARNING", "b is back with an empty data directory: raftreg operator raft replace b"),
+        waits,
+        ("INFO", "b is back with an empty data directory: it comes in for its former self soon"),
+        waits,
+    ] == [(record.levelname, record.getMessage()) for record in caplog.records]
+
+
 def test_a_removed_member_leaves_the_catalog() -> None:
     """Its node goes with what was on it; a node of another cluster, of which an archive told, only counts as lost."""
 

@@ -9,9 +9,8 @@ from raftreg.consensus import MemberChange
 from raftreg.errors import NoLeader, OutcomeUnknown, Refused
 from raftreg.registry import Registry, Wish, advice_on, warnings_about
 from raftreg.registry.member_names import resolve, voter_called
-from tests.fake_members import MemberCluster, peer, run, stranger, view
+from tests.fake_members import UUID, MemberCluster, peer, run, stranger, view
 
-UUID = "0123456789abcdef0123456789abcdef"
 THREE = (peer("a"), peer("b"), peer("c"))
 
 
