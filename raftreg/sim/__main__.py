@@ -6,6 +6,7 @@ import sys
 import click
 
 from raftreg.clock import SystemClock
+from raftreg.sim.checks import Violation
 from raftreg.sim.faults import Fault
 from raftreg.sim.mutants import MUTANTS
 from raftreg.sim.profiles import GROUPS, PROFILES, of
@@ -57,13 +58,18 @@ def _again(outcome: Outcome, mutant: str | None) -> str:
     return f"python -m raftreg.sim {place}{options}"
 
 
-# What ends the run of a mutant whose replacement does not fit what it replaces: that finds nothing.
-NO_FINDING = frozenset({"TypeError", "AttributeError", "NameError", "UnboundLocalError"})
+# What ends a run by the product's own judgement. Any other exception is no finding: the mutant does not fit the code.
+ENDS = frozenset({"Damaged", "Fatal", "StartRefused", "SyncFailed"})
 
 
 def _list_mutants() -> None:
     for mutant in MUTANTS.values():
         click.echo(f"{mutant.name:<28} {mutant.profile:<17} {mutant.what}")
+
+
+def _is_finding(outcome: Outcome) -> bool:
+    """Whether a rule was violated, or the product noticed itself that something is wrong."""
+    return outcome.rule in ENDS or (outcome.failure or "").startswith(f"{Violation.__name__}:")
 
 
 def _find_mutants(seeds: range, seconds: float) -> None:
@@ -76,7 +82,7 @@ def _find_mutants(seeds: range, seconds: float) -> None:
             if rule is not None:
                 break
         found = f"{rule} (seed {seeds.start + tried - 1})" if rule is not None else "NOT FOUND"
-        if rule in NO_FINDING:
+        if rule is not None and not _is_finding(outcome):
             found, rule = f"BROKEN: the mutant does not fit the code any more, {outcome.failure}", None
         click.echo(f"{name:<28} {found}, {_cpu_s() - begun:.1f} s")
         if rule is None:

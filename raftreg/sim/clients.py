@@ -13,6 +13,7 @@ from raftreg.model import Check, Node, Service
 from raftreg.registry import ReadOptions, Registry
 from raftreg.registry.answers import ReadMode
 from raftreg.sim.checks import WATCHED_KEYS
+from raftreg.sim.overdue import TIMEOUT_S, in_time
 from raftreg.state.queries import KVGet, KVList, ServiceHealth
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Client:
         cluster, number, invoked = self.cluster, self.number, self.loop.now
         slot = cluster.open_call(Operation(number, kind, key, argument, None, invoked, None, None))
         try:
-            answer = await registry.write(command)
+            answer = await in_time(cluster, registry, registry.write(command), TIMEOUT_S)
         except NotApplied:
             cluster.close_call(
                 slot, Operation(number, kind, key, argument, None, invoked, self.loop.now, False)
@@ -198,7 +199,7 @@ class Client:
         """A read whose answer must cover every acknowledged write."""
         needed = self.cluster.checks.acked_index
         try:
-            await registry.read(query, ReadOptions(mode))
+            await in_time(self.cluster, registry, registry.read(query, ReadOptions(mode)), TIMEOUT_S)
         except NotApplied:
             return
         self._check_fresh(registry, needed, mode)
@@ -223,7 +224,8 @@ class Client:
         needed, life = cluster.checks.acked_index, host.life
         least = self._told if mode == "stale" and self.chance.random() < 0.5 else 0
         try:
-            answer = await registry.read(KVGet(key), ReadOptions(mode=mode, min_index=least))  # type: ignore[arg-type]  # one of three
+            options = ReadOptions(mode=mode, min_index=least)  # type: ignore[arg-type]  # one of three
+            answer = await in_time(cluster, registry, registry.read(KVGet(key), options), TIMEOUT_S)
         except (NotApplied, Refused):
             return
         entry, now = answer.value, self.loop.now
@@ -274,7 +276,8 @@ class Watcher:
         after = first.index
         for _ in range(3):
             invoked = self.loop.now
-            answer = await registry.read(KVGet(key), ReadOptions("stale", after, WATCH_S))
+            asked = registry.read(KVGet(key), ReadOptions("stale", after, WATCH_S))
+            answer = await in_time(self.cluster, registry, asked, WATCH_S)
             if host.stopping or answer.value is None:
                 return
             watch = Watch(life, key, after, WATCH_S, answer.index, answer.value.value, invoked, self.loop.now)
@@ -286,7 +289,8 @@ class Watcher:
         needed = self.cluster.checks.acked_index
         index = registry.local(KVList("ledger/")).index
         try:
-            answer = await registry.read(KVList("ledger/"), ReadOptions("default", index, WATCH_S))
+            asked = registry.read(KVList("ledger/"), ReadOptions("default", index, WATCH_S))
+            answer = await in_time(self.cluster, registry, asked, TIMEOUT_S + WATCH_S + TIMEOUT_S)
         except (NotApplied, asyncio.CancelledError):
             return
         if not host.stopping and answer.index < index:

@@ -14,6 +14,7 @@ from raftreg.sim.clock import HostClock
 from raftreg.sim.disk import SimDisk
 from raftreg.sim.loop import Life
 from raftreg.sim.media import Media
+from raftreg.sim.overdue import TIMEOUT_S
 from raftreg.sim.probe import WatchedReplica
 from raftreg.sim.wires import SimWires
 from raftreg.sim.writer import Pace, SimWriter
@@ -132,8 +133,8 @@ class Host:
             self.clock,
             node_name=self.name,
             datacenter="dc1",
-            write_timeout_s=4.0,
-            read_timeout_s=4.0,
+            write_timeout_s=TIMEOUT_S,
+            read_timeout_s=TIMEOUT_S,
         )
         self.node = node
         cluster.loop.spawn(self._run(node))
@@ -193,7 +194,8 @@ class Host:
             return
         self.cluster.log(self.name, f"ends itself: {error}")
         outdated = self.media.copied and isinstance(error, StartRefused)
-        if not (outdated or isinstance(error, SyncFailed) or self.disk.failing or self.disk.full):
+        by_disk = (self.disk.failing or self.disk.full) and isinstance(error, OSError | StartRefused)
+        if not (outdated or by_disk or isinstance(error, SyncFailed)):
             self.cluster.loop.fail(error)
             return
         broken = isinstance(error, SyncFailed) or self.disk.failing

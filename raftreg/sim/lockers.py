@@ -7,6 +7,7 @@ from raftreg.commands import Command, KVLock, KVUnlock, Register, SessionCreate,
 from raftreg.errors import NotApplied, OutcomeUnknown, Refused
 from raftreg.model import Node, Session
 from raftreg.registry import Registry
+from raftreg.sim.overdue import TIMEOUT_S, in_time
 
 if TYPE_CHECKING:
     from raftreg.sim.cluster import Cluster
@@ -49,7 +50,7 @@ class Locker:
 
     async def _call(self, registry: Registry, command: Command, answer: asyncio.Future[object]) -> None:
         try:
-            result = (await registry.write(command)).value
+            result = (await in_time(self.cluster, registry, registry.write(command), TIMEOUT_S)).value
         except (NotApplied, OutcomeUnknown, Refused):
             result = None
         self.loop.soon(self.loop.world, _settle, answer, result)

@@ -218,7 +218,8 @@ class SimLoop(asyncio.AbstractEventLoop):
                 _, _, callback, args, life = handle
                 turns += 1
                 if turns > TURNS_MAX:
-                    raise RuntimeError(f"no end of callbacks at {self.now:.6f}: {callback!r}")
+                    self.fail(RuntimeError(f"no end of callbacks at {self.now:.6f}: {callback!r}"))
+                    return
             elif heap and heap[0][0] <= end:
                 handle = heappop(heap)
                 when, _, callback, args, life = handle

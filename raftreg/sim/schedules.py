@@ -370,5 +370,8 @@ def _full_disk(script: Script) -> None:
     script.cluster.hosts["n1"].disk.full = True
     script.write("n1", "lost", bytes(4000))
     script.run(2.0)
+    _expect(
+        script, script.cluster.hosts["n1"].life.number == 1, "the process ended, though it may wait for room"
+    )
     _expect(script, not script.engine("n1").leading, "the leader leads on")
     script.until(script.write("n2"), "a write by the other two")

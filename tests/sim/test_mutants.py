@@ -33,6 +33,7 @@ RULES = {
     "one at a time": ("voters-swapped", "members-three"),
     "one cluster": ("cluster-made-again", "members-one"),
     "overlapping majorities": ("voters-swapped", "swapped-at-once"),
+    "overdue": ("waits-without-end", "calm"),
     "own writes": ("minimum-ignored", "partition"),
     "progress": ("hung-disk-leads-on", "hung"),
     "removed node commits": ("leader-writes-itself-out", "members-few"),

@@ -1,12 +1,14 @@
 """Mends that concern what clients are told."""
 
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from raftreg.commands import KVLock, decode_request, encode_batch, encode_request
+from raftreg.commands import KVLock, Result, decode_request, encode_batch, encode_request
 from raftreg.consensus.engine import Engine
+from raftreg.consensus.members import APP
 from raftreg.consensus.node import RaftNode
 from raftreg.registry.reads import Reader
 from raftreg.registry.replica import Replica
@@ -50,15 +52,22 @@ def _pending_by_index(patches: Patches) -> None:
     def give_up(engine: Engine) -> None:
         return None
 
+    succeed = Attempts.succeed
+
+    def succeed_with_any(attempts: Attempts, index: int, results: Sequence[Result]) -> None:
+        succeed(attempts, index, [results[turn % len(results)] for turn in range(len(attempts.open))])
+
+    patches.put(Attempts, "succeed", succeed_with_any)
     patches.put(Engine, "_give_up_pending", give_up)
     patches.put(Engine, "_SyncObj__doApplyCommand", _apply_by_index)
 
 
 def _apply_by_index(engine: Engine, command: bytes) -> None:
     index = engine.raftLastApplied + 1
-    result: object = engine.machine.apply(index, command[2:]) if command[:2] == b"\x00\x00" else []
+    result = engine.machine.apply(index, command[2:]) if command[:2] == APP else None
     waiting = engine.pending.pop(index, None)
-    if waiting is not None:
+    if waiting is not None and result is not None:
+        engine.pending_bytes -= waiting[1]
         waiting[2](result, True)
 
 
@@ -92,6 +101,17 @@ def _woken_for_nothing(patches: Patches) -> None:
     original_woken = Reader._woken
     patches.put(Reader, "_woken", woken)
     patches.put(Watch, "notify", lambda watch, topics: watch.notify_all())
+
+
+@mutant("waits-without-end", "calm")
+def _waits_without_end(patches: Patches) -> None:
+    """A blocking query whose time is over waits on."""
+
+    async def woken(reader: Reader, waiter: Waiter, deadline: float) -> bool:
+        await waiter.future
+        return True
+
+    patches.put(Reader, "_woken", woken)
 
 
 @mutant("snapshot-wakes-nobody", "tails")
