@@ -25,6 +25,7 @@ class FakeCluster:
         self.faults: list[str] = []
         self.released = asyncio.Event()
         self.leader: str | None = names[0]
+        self.hands_over = False  # the leader, which takes no proposals then
         self.nodes = {name: FakeNode(self, name) for name in names}
 
     def registry(self, name: str, *, timeout_s: float = 5.0) -> Registry:
@@ -81,7 +82,7 @@ class FakeNode:
 
     async def propose(self, data: bytes) -> tuple[int, object]:
         """Append, unless the next fault says otherwise."""
-        if self.cluster.leader != self.name:
+        if self.cluster.leader != self.name or self.cluster.hands_over:
             raise NotLeader("not the leader")
         fault = self.cluster.faults.pop(0) if self.cluster.faults else ""
         if fault == "hang":

@@ -13,7 +13,7 @@ class LeaderChanges:
 
     def __init__(self, consensus: Consensus) -> None:
         self._consensus = consensus
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: dict[asyncio.Future[None], None] = {}  # in the order in which they came
         self._timer: asyncio.TimerHandle | None = None
         self._scopes: set[asyncio.Timeout] = set()
         consensus.on_change(self._changed)
@@ -26,23 +26,24 @@ class LeaderChanges:
         """
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
-        self._waiters.append(waiter)
+        self._waiters[waiter] = None
         if self._timer is None:
             self._timer = loop.call_later(RETRY_S, self._look)
-        await waiter
+        try:
+            await waiter
+        finally:
+            self._waiters.pop(waiter, None)  # Its time may be over.
 
     def _look(self) -> None:
         """The short while is over."""
         self._timer = None
         if self._consensus.has_leader():
             self._wake()
-        elif any(not waiter.done() for waiter in self._waiters):
+        elif self._waiters:
             self._timer = asyncio.get_running_loop().call_later(RETRY_S, self._look)
-        else:
-            self._waiters.clear()  # Their time was over.
 
     def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, []
+        waiters, self._waiters = self._waiters, {}
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)

@@ -8,7 +8,7 @@ from raftreg import versions
 from raftreg.clock import Clock
 from raftreg.commands import LEVEL_OF, Command, Failed, Ok, Request, encode_request
 from raftreg.consensus import Consensus
-from raftreg.errors import NoLeader, Refused
+from raftreg.errors import NoLeader, NotLeader, Refused
 from raftreg.registry.answers import Answer, ReadOptions
 from raftreg.registry.changes import LeaderChanges
 from raftreg.registry.membership import Membership
@@ -150,6 +150,9 @@ class Registry:
     async def _serve(self, caller: str, data: bytes) -> bytes:
         """What other nodes ask of this one while it leads."""
         if data[:1] == FORWARDED_WRITES:
+            if caller == self.node_name:
+                # It leads, and takes no proposals: what it sends itself would count twice among what is in flight.
+                raise NotLeader("this node hands leadership over")
             return await self._writer.serve(data[1:])
         if data[:1] == MESSAGES:
             return await self._messenger.serve(caller, data[1:])

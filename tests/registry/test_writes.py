@@ -62,6 +62,39 @@ def test_a_write_of_a_node_that_is_removed_meanwhile_has_its_outcome() -> None:
     run(scenario)
 
 
+def test_a_leader_that_hands_over_keeps_what_it_took() -> None:
+    """All of it waits for the next leader, and counts once among the writes in flight."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        registry, cluster.hands_over = cluster.registry("a"), True
+        writing = [put(registry, str(n)) for n in range(IN_FLIGHT_COMMANDS_MAX)]
+        assert not (await asyncio.wait(writing, timeout=0.3))[0]
+        cluster.hands_over = False
+        assert {True} == set(await asyncio.gather(*writing))
+
+    run(scenario)
+
+
+def test_who_gave_up_waiting_for_a_leader_leaves_nothing_behind() -> None:
+    """However long there is none, while new writes come before the last ones end: what waits is what is in flight."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        registry = cluster.registry("a", timeout_s=SHORT_S)
+        cluster.elect(None)
+        writing = []
+        for turn in range(8):
+            writing.append(put(registry, str(turn)))
+            await asyncio.sleep(SHORT_S / 2)
+        ended = [write for write in writing if write.done()]
+        assert {NoLeader} == {type(write.exception()) for write in ended}
+        assert len(ended) >= 4
+        assert len(registry._changes._waiters) <= len(writing) - len(ended)
+        await asyncio.wait(writing)
+        assert not registry._changes._waiters
+
+    run(scenario)
+
+
 def test_batches_are_bounded_in_number_and_bytes() -> None:
     """A batch ends at its largest number of commands or bytes; a larger command is an entry of its own."""
 
