@@ -2,6 +2,7 @@
 # A raftreg cluster on this machine, from a clean clone: starts the nodes, shows the main job, stays until Ctrl-C.
 # Needs Python 3.11 or newer (PYTHON=... chooses one); makes its own virtual environment in cluster/.venv.
 set -euo pipefail
+here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source cluster/venv.sh
 
@@ -35,7 +36,11 @@ while (($#)); do
         http_base=$((10#$2)) raft_base=$((10#$2 + 100)) dns_base=$((10#$2 + 200))
         shift 2
         ;;
-    --data) data=$2 && shift 2 ;;
+    --data)
+        data=$2
+        [[ $data == /* ]] || data=$here/$data
+        shift 2
+        ;;
     --nodes)
         [[ $2 == 3 || $2 == 5 ]] || wrong_usage "--nodes must be 3 or 5, not $2"
         nodes=$2 && shift 2

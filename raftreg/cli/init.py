@@ -43,5 +43,5 @@ def init(config: Path | None, **flags: str | None) -> None:
         f"made cluster {cluster_id} of {node} alone, in {path}\n"
         f"start it:       raftreg agent --node {node} --data-dir {path}{more}\n"
         f"add another:    raftreg agent --node NAME --data-dir DIR --join {address}    (on its host)\n"
-        f"                raftreg operator raft add NAME    (anywhere)"
+        f"                raftreg operator raft add NAME    (at a member)"
     )
