@@ -114,6 +114,7 @@ class Node:
     process: subprocess.Popen[bytes] | None = None
     module: str = "raftreg"
     open_files_max: int | None = None
+    log_bytes: int = 0  # how long its log was when it was last started
 
     def start(self) -> None:
         """Start the process; it is not ready yet when this returns."""
@@ -121,6 +122,7 @@ class Node:
         command = [sys.executable, "-m", self.module, "agent", *self.arguments]
         environ = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)} | self.environ
         with self.log.open("ab") as log:
+            self.log_bytes = log.tell()
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ
             )
@@ -181,6 +183,10 @@ class Node:
         """How many file descriptors the process holds (Linux)."""
         assert self.process is not None
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def said(self) -> str:
+        """What its log got since it was last started."""
+        return self.log.read_bytes()[self.log_bytes :].decode("utf-8", "replace")
 
     def tail(self, lines: int = 40) -> str:
         """The last lines of its log."""

@@ -301,12 +301,13 @@ def recover(folder: Path, load_s: float = 1.0) -> Outcome:
         gone, fleet.nodes = fleet.nodes, {"n3": left}
         run("recover", "--from-this-node", "--data-dir", str(left.data), "--yes-i-understand", former)
         fleet.start("n3")
-        assert former != left.status()["ClusterID"]
+        ours = left.status()["ClusterID"]
+        assert former != ours
         traffic.check(fleet)
         back = gone["n1"]
         fleet.guests.append(back)
         back.start()
-        wait_until("the former member is refused", lambda: _is_refused(back, former))
+        wait_until("the former member is refused", lambda: is_refused(back, ours))
         assert ["n3"] == fleet.voters()
         for node in gone.values():
             if node.process is not None:
@@ -319,11 +320,13 @@ def recover(folder: Path, load_s: float = 1.0) -> Outcome:
     return Outcome(time.monotonic() - began, traffic=traffic)
 
 
-def _is_refused(node: Node, cluster_id: str) -> bool:
-    """Whether it has ended, or goes on without being ready, and says of which cluster it is."""
+def is_refused(node: Node, cluster_id: str) -> bool:
+    """Whether it said since its start that others are of this cluster, and is not let in: it waits, or has ended."""
     assert node.process is not None
-    if node.process.poll() is not None:
-        node.wait()
-        return cluster_id in node.tail()
-    assert not node.is_ready()
-    return cluster_id in node.log.read_text()
+    code = node.process.poll()
+    if code is None:
+        assert not node.is_ready(), f"{node.name} was let in"
+        return cluster_id in node.said()
+    assert (1, True) == (code, cluster_id in node.said()), f"{node.name} ended with {code}:\n{node.tail()}"
+    node.wait()
+    return True
