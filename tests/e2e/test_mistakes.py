@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.e2e.cluster import Cluster, Node, free_ports, wait_until
 
 # Where a batch begins in the log; behind the last one stands a header without records.
 BATCH_MAGIC = b"\xf3WB\xa6"
+STAYS_OUT_S = 2.0  # several times what a node that is let in needs to get ready
 
 
 def run_agent(*arguments: str, environ: Mapping[str, str] | None = None) -> tuple[int, list[str]]:
@@ -228,8 +230,12 @@ class TestWarnings:
             node.kill()
             node.arguments += ["--cluster-key-file", str(tmp_path / "theirs")]
             node.start()
-            wait_until("the mismatch is logged", lambda: "key" in node.log.read_text().rpartition("ready")[2])
-            assert not node.is_ready()
+            mismatch = "the cluster keys of the two nodes differ"
+            wait_until("the mismatch is logged", lambda: mismatch in node.said())
+            until = time.monotonic() + STAYS_OUT_S
+            while time.monotonic() < until:
+                assert not node.is_ready()
+                time.sleep(0.1)
             assert 200 == put(cluster["n1"], "k")
 
 
