@@ -1,14 +1,18 @@
 """The scenes of the end-to-end tests see what is wrong: a check that cannot fail would say nothing."""
 
+import asyncio
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.e2e import members
 from tests.e2e.cluster import Node, free_ports
+from tests.e2e.traffic import Traffic
 
 REFUSAL = "refused this node: not admitted: n1 has the data of cluster {}, but n3 is in cluster {}\n"
 
@@ -44,3 +48,65 @@ def test_a_former_member_that_ends_has_to_say_why(mute: Node) -> None:
     mute.process.wait()
     with pytest.raises(AssertionError, match="n1 ended with -9"):
         members.is_refused(mute, "ours")
+
+
+async def write_for(traffic: Traffic, seconds: float) -> None:
+    """What the writers of a scene do, without readers."""
+    async with aiohttp.ClientSession() as session:
+        writing = asyncio.create_task(traffic._write_on(session))
+        await asyncio.sleep(seconds)
+        traffic.stopping = True
+        await writing
+
+
+def test_a_write_that_breaks_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long before the last one is waited for; and its register is written again."""
+    seen = []
+
+    async def breaks(
+        self: Traffic, session: aiohttp.ClientSession, number: int, target: str, value: int
+    ) -> None:
+        seen.append(target)
+        raise ValueError("no index")
+
+    monkeypatch.setattr(Traffic, "_write", breaks)
+    traffic = Traffic(free_ports(1))
+    traffic.acknowledged = {f"{traffic.registers}{number}": 1 for number in range(8)}
+    asyncio.run(write_for(traffic, 0.5))
+    assert ["a write: ValueError no index"] * len(seen) == traffic.violations
+    assert seen.count(f"{traffic.registers}0") > 1
+
+
+class Slow(list[int]):
+    """Ports that take their time, and say when somebody began to choose."""
+
+    def __init__(self, ports: list[int]) -> None:
+        super().__init__(ports)
+        self.asked = threading.Event()
+
+    def __len__(self) -> int:
+        count = super().__len__()
+        self.asked.set()
+        threading.Event().wait(0.2)
+        return count
+
+
+def test_a_member_is_not_taken_out_while_a_client_chooses_it() -> None:
+    """It stays until it has answered."""
+    ports = Slow(free_ports(2))
+    last = ports[-1]
+    traffic = Traffic(ports)
+    left = threading.Event()
+
+    def leave() -> None:
+        ports.asked.wait()
+        traffic.leaves(last)
+        left.set()
+
+    thread = threading.Thread(target=leave)
+    thread.start()
+    with traffic._asking(1) as port:
+        assert last == port
+        assert not left.wait(0.3)
+    thread.join()
+    assert left.is_set()

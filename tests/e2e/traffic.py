@@ -9,6 +9,7 @@ import asyncio
 import base64
 import itertools
 import statistics
+import threading
 import time
 import uuid
 from collections import Counter, defaultdict
@@ -47,16 +48,19 @@ class Traffic(Witness):
     writes: list[Write] = field(default_factory=list)
     _busy: set[int] = field(default_factory=set)
     _under_way: Counter[int] = field(default_factory=Counter)  # by port
+    _hands: threading.Lock = field(default_factory=threading.Lock)  # held to change or to choose from `ports`
 
     # What is done to members, told by whoever does it.
 
     def comes(self, node: Node) -> None:
         """A member takes requests from now on."""
-        self.ports.append(node.http)
+        with self._hands:
+            self.ports.append(node.http)
 
     def leaves(self, port: int) -> None:
         """No request goes to a member any more, and those that did were answered: it is about to be taken out."""
-        self.ports.remove(port)
+        with self._hands:
+            self.ports.remove(port)
         wait_until(f"{port} has answered", lambda: not self._under_way[port], PATIENCE_S)
 
     def ends(self, node: Node) -> None:
@@ -71,10 +75,13 @@ class Traffic(Witness):
         return self.ended.get(port, float("-inf")) >= began - EXCUSED_S or port not in self.ports
 
     @contextmanager
-    def _asking(self, port: int) -> Iterator[None]:
-        self._under_way[port] += 1
+    def _asking(self, turn: int) -> Iterator[int]:
+        """Choose a member to ask; one that `leaves` waits for the answer, or is not chosen any more."""
+        with self._hands:
+            port = self.ports[turn % len(self.ports)]
+            self._under_way[port] += 1
         try:
-            yield
+            yield port
         finally:
             self._under_way[port] -= 1
 
@@ -105,12 +112,17 @@ class Traffic(Witness):
                 break
             task = asyncio.create_task(self._write_one(session, number))
             tasks.add(task)
+            task.add_done_callback(self._end)
             task.add_done_callback(tasks.discard)
             due = max(
                 due + WRITE_EVERY_S, time.monotonic() - 0.1
             )  # What was missed by far is not made up for.
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-        await asyncio.gather(*tasks)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.violations.append(f"a write: {type(error).__name__} {error}")
 
     async def _write_one(self, session: aiohttp.ClientSession, number: int) -> None:
         """A register one further, or, if the write before is not answered or by turns, a key of its own."""
@@ -120,20 +132,21 @@ class Traffic(Witness):
             await self._write(session, number, f"{self.steps}{number:07}?cas=0", number)
         else:
             self._busy.add(register)
-            key = f"{self.registers}{register}"
-            await self._write(session, number, key, self.acknowledged[key] + 1)
-            self._busy.discard(register)
+            try:
+                key = f"{self.registers}{register}"
+                await self._write(session, number, key, self.acknowledged[key] + 1)
+            finally:
+                self._busy.discard(register)
         self.writes.append(Write(began, time.monotonic() - began))
 
     async def _write(self, session: aiohttp.ClientSession, number: int, target: str, value: int) -> None:
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         began = time.monotonic()
         for turn in itertools.count(number):
-            port = self.ports[turn % len(self.ports)]
             sent = time.monotonic()
-            try:
-                url = f"http://127.0.0.1:{port}/v1/kv/{target}"
-                with self._asking(port):
+            with self._asking(turn) as port:
+                try:
+                    url = f"http://127.0.0.1:{port}/v1/kv/{target}"
                     answer = await session.put(url, data=str(value), headers=headers)
                     text = await answer.text()
                     if answer.status == 200:
@@ -141,11 +154,11 @@ class Traffic(Witness):
                         return
                     self._error(f"write at {port}: {answer.status} {text.strip()}", began)
                     return
-            except (aiohttp.ClientError, TimeoutError) as error:
-                self.failures[f"write {type(error).__name__}"] += 1
-                if isinstance(error, TimeoutError) or not self._is_excused(port, sent):
-                    self._error(f"write at {port}: {type(error).__name__} {error}", began)
-                    return
+                except (aiohttp.ClientError, TimeoutError) as error:
+                    self.failures[f"write {type(error).__name__}"] += 1
+                    if isinstance(error, TimeoutError) or not self._is_excused(port, sent):
+                        self._error(f"write at {port}: {type(error).__name__} {error}", began)
+                        return
             await asyncio.sleep(AGAIN_S)
 
     def _error(self, text: str, began: float) -> None:
@@ -157,12 +170,11 @@ class Traffic(Witness):
         for turn in itertools.count():
             if self.stopping:
                 return
-            port = self.ports[turn % len(self.ports)]
             floors = {} if mode == "stale" else dict(self.floors)
             began = time.monotonic()
-            try:
-                url = f"http://127.0.0.1:{port}/v1/kv/{self.registers}?recurse&{mode}"
-                with self._asking(port):
+            with self._asking(turn) as port:
+                try:
+                    url = f"http://127.0.0.1:{port}/v1/kv/{self.registers}?recurse&{mode}"
                     answer = await session.get(url)
                     if answer.status in (200, 404):
                         rows = await answer.json() if answer.status == 200 else []
@@ -173,10 +185,10 @@ class Traffic(Witness):
                     else:
                         text = (await answer.text()).strip()
                         self._error(f"{mode or 'default'} read at {port}: {answer.status} {text}", began)
-            except (aiohttp.ClientError, TimeoutError) as error:
-                self.failures[f"read {type(error).__name__}"] += 1
-                if isinstance(error, TimeoutError) or not self._is_excused(port, began):
-                    self._error(f"{mode} read at {port}: {type(error).__name__} {error}", began)
+                except (aiohttp.ClientError, TimeoutError) as error:
+                    self.failures[f"read {type(error).__name__}"] += 1
+                    if isinstance(error, TimeoutError) or not self._is_excused(port, began):
+                        self._error(f"{mode} read at {port}: {type(error).__name__} {error}", began)
             await asyncio.sleep(READ_EVERY_S)
 
     def _shown(self, who: str, floors: dict[str, int], index: int, rows: Any, headers: Any) -> None:
