@@ -47,7 +47,10 @@ GAP_S = {
         f"{fault}:{FOLLOWER}": 2.0 for fault in ("cut", "silence", "deaf", "dumb", "one-link", "flap", "slow")
     },
 }
-SERVING_S = 3.0  # from the end of a fault, a power cut of all nodes among them, until every node serves again
+# From the end of a fault, a power cut of all nodes among them, until every node is ready and answers reads of each
+# mode again, and a write was acknowledged by any of them.
+SERVING_S = 3.0
+NOT_CUT = "not cut: no file system can be mounted here"
 
 
 @dataclass(slots=True)
@@ -61,6 +64,7 @@ class Row:
     reads: int = 0
     broken: str = ""  # the promise that was broken
     stall_s: float = 0.0  # for how long the machine kept this program from running
+    is_cut: bool = True  # whether the disks lost anything, if that is what the scene is about
 
     @property
     def gap_s(self) -> float:
@@ -82,6 +86,10 @@ class Row:
         if self.serving_s > SERVING_S:
             missed.append(f"not serving within {SERVING_S:g} s")
         return ", ".join(missed)
+
+    def result(self) -> str:
+        """The verdict in words. Nothing is wrong where no power was cut, and nothing is known."""
+        return self.verdict() or ("ok" if self.is_cut else NOT_CUT)
 
 
 class Pulse:
@@ -116,7 +124,7 @@ def run_scene(row: Row, rounds: int, folder: Path) -> None:
         cluster = Cluster(folder, row.nodes, snapshot_entries="2000")
         disks = stack.enter_context(LossyDisks(cluster)) if fault == "power-cut" else None
         if disks is not None and not disks.are_mounted:
-            say(f"{row.scene}: no file system can be mounted here, so what was not synced is not lost")
+            row.is_cut = False
         stack.enter_context(cluster)
         lay(wires, cluster)
         cluster.start()
@@ -153,7 +161,7 @@ def line_of(row: Row) -> str:
         f"{statistics.median(gaps) * 1000:11.0f} {max(gaps) * 1000:6.0f} {goal:>5}   "
         f"{statistics.median(serving):14.2f} {max(serving):5.2f} {SERVING_S:4g}   "
         f"{max((outcome.terms for outcome in row.outcomes), default=0):5} {row.stall_s * 1000:8.0f}  "
-        f"{row.verdict() or 'ok'}"
+        f"{row.result()}"
     )
 
 
@@ -164,7 +172,9 @@ def summary(rows: list[Row], failed: list[Row], took_s: float) -> str:
         f"{len(failed)} of {len(rows)} scenes failed" if failed else "nothing lost or stale, every goal met"
     )
     reads = sum(row.reads for row in rows)
-    return f"{rounds} faults, {acks:,} writes and {reads:,} reads checked in {took_s / 60:.0f} min: {verdict}"
+    uncut = sum(not row.is_cut for row in rows)
+    more = f"; {uncut} of {len(rows)} scenes {NOT_CUT}" if uncut else ""
+    return f"{rounds} faults, {acks:,} writes and {reads:,} reads checked in {took_s / 60:.0f} min: {verdict}{more}"
 
 
 def options_of(arguments: list[str] | None) -> argparse.Namespace:

@@ -35,6 +35,16 @@ def test_a_broken_promise_is_the_verdict() -> None:
     assert "BROKEN: n1 lost 3 of 9" == judged.verdict()
 
 
+def test_a_power_cut_that_lost_nothing_is_not_called_ok() -> None:
+    """Nor a failure: row and summary say why nothing is known."""
+    judged = row("power-cut:all", 9.0, 1.0)
+    judged.is_cut = False
+    assert "" == judged.verdict()
+    assert faults.line_of(judged).endswith("  not cut: no file system can be mounted here")
+    told = faults.summary([judged, row("kill:leader", 0.1, 1.0)], [], 60.0)
+    assert told.endswith("every goal met; 1 of 2 scenes not cut: no file system can be mounted here")
+
+
 def samples(**lines: list[float]) -> list[series.Row]:
     """Rows of one second each."""
     count = len(next(iter(lines.values())))

@@ -10,7 +10,7 @@ from raftreg.verify.wires import Wires
 from tests.e2e.cluster import Cluster, Node, wait_until
 from tests.e2e.power import LossyDisks
 from tests.e2e.wires import around
-from tests.e2e.witness import Witness, acks_again
+from tests.e2e.witness import Witness, acks_again, reads_again
 
 LEADER, FOLLOWER, ALL = "leader", "follower", "all"
 PAUSE_S = 1.0  # several times the lease and the election timeout
@@ -41,9 +41,10 @@ class Stage:
         threading.Event().wait(seconds)
 
     def all_serve(self) -> None:
-        """Wait until every node says that it is ready and a write was acknowledged."""
+        """Wait until every node is ready and answers reads of each mode, and a write was acknowledged by any."""
         for node in self.cluster.running():
             wait_until(f"{node.name} is ready", node.is_ready)
+        reads_again(self.witness, self.cluster.running())
         acks_again(self.witness)
 
 
@@ -52,7 +53,7 @@ class Outcome:
     """What a fault did to the writers. Seconds."""
 
     gap_s: float  # longest without an acknowledged write, from the fault until everything served again
-    recovery_s: float  # from the moment of healing until every node was ready and a write was acknowledged
+    recovery_s: float  # from the moment of healing until every node served again
     terms: int  # how many terms passed
 
 

@@ -13,6 +13,7 @@ import pytest
 from tests.e2e import members
 from tests.e2e.cluster import Node, free_ports
 from tests.e2e.traffic import Traffic
+from tests.e2e.witness import Witness, reads_again
 
 REFUSAL = "refused this node: not admitted: n1 has the data of cluster {}, but n3 is in cluster {}\n"
 
@@ -110,3 +111,27 @@ def test_a_member_is_not_taken_out_while_a_client_chooses_it() -> None:
         assert not left.wait(0.3)
     thread.join()
     assert left.is_set()
+
+
+def test_a_node_serves_only_once_it_answers_reads_of_each_mode(tmp_path: Path) -> None:
+    """Reads at another node, in another mode, or before, are none."""
+    nodes = [
+        Node(name, port, 0, tmp_path, tmp_path, []) for name, port in zip("ab", free_ports(2), strict=True)
+    ]
+    witness = Witness([node.http for node in nodes])
+    witness.reads.update({(node.http, mode): 9 for node in nodes for mode in ("", "consistent")})
+
+    def answer(*answering: tuple[Node, str]) -> None:
+        for node, mode in answering:
+            witness.reads[node.http, mode] += 2
+
+    a, b = nodes
+    rest = [(a, ""), (a, "consistent"), (b, "")]
+    told = threading.Timer(0.2, answer, rest)
+    told.start()
+    with pytest.raises(AssertionError, match=f"consistent reads at {b.http}: not within"):
+        reads_again(witness, nodes, 1.0)
+    told = threading.Timer(0.2, answer, [*rest, (b, "consistent")])
+    told.start()
+    reads_again(witness, nodes)
+    assert 13 == witness.reads[a.http, ""]

@@ -181,7 +181,7 @@ class Traffic(Witness):
                         index = 0 if mode == "stale" else indexes[port]
                         self._shown(f"{port} {mode or 'default'}", floors, index, rows, answer.headers)
                         indexes[port] = max(indexes[port], int(answer.headers["X-Consul-Index"]))
-                        self.reads[mode or "default"] += 1
+                        self.reads[port, mode] += 1
                     else:
                         text = (await answer.text()).strip()
                         self._error(f"{mode or 'default'} read at {port}: {answer.status} {text}", began)

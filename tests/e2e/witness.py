@@ -13,6 +13,7 @@ import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -37,7 +38,7 @@ class Witness:
     floors: dict[str, int] = field(default_factory=dict)  # register -> greatest value acknowledged or shown
     acks_at: list[float] = field(default_factory=list)  # time.monotonic()
     violations: list[str] = field(default_factory=list)
-    reads: Counter[str] = field(default_factory=Counter)  # by mode, those that were answered
+    reads: Counter[tuple[int, str]] = field(default_factory=Counter)  # answered ones, by port and mode
     failures: Counter[str] = field(default_factory=Counter)  # answers and breaks that are allowed
     index: int = 0  # greatest X-Consul-Index of an acknowledged write
     stopping: bool = False
@@ -131,7 +132,7 @@ class Witness:
                         rows = await answer.json() if answer.status == 200 else []
                         self._read(f"{port} {mode or 'default'}", floors, index, rows, answer.headers)
                         index = max(index, int(answer.headers["X-Consul-Index"]))
-                        self.reads[mode or "default"] += 1
+                        self.reads[port, mode] += 1
                     else:
                         self.failures[f"read {answer.status}"] += 1
             except (aiohttp.ClientError, TimeoutError) as error:
@@ -201,3 +202,19 @@ def acks_again(witness: Witness, timeout_s: float = 30.0) -> None:
     while len(witness.acks_at) == known:
         assert time.monotonic() < deadline, f"no write was acknowledged for {timeout_s:g} s"
         waiter.wait(0.005)
+
+
+def reads_again(witness: Witness, nodes: list[Node], timeout_s: float = 30.0) -> None:
+    """Wait until each of these nodes has answered a read of each mode that was begun from now on."""
+    known = witness.reads.copy()
+    for port, mode in ((node.http, mode) for node in nodes for mode in MODES):
+        # Two, as the one whose answer is on its way may have been begun before.
+        wait_until(
+            f"{mode or 'default'} reads at {port}",
+            partial(_has_read, witness, port, mode, known[port, mode] + 2),
+            timeout_s,
+        )
+
+
+def _has_read(witness: Witness, port: int, mode: str, count: int) -> bool:
+    return witness.reads[port, mode] >= count
