@@ -7,12 +7,22 @@ from pathlib import Path
 BARS = "▁▂▃▄▅▆▇█"
 Row = dict[str, float]  # "seconds", and values by name; per node as <node>_<what>
 
-# How much the mean of the last quarter may be above that of the second one (the first is for warming up).
-GROWTH = {"rss_mib": (1.25, 24.0), "fds": (1.25, 24.0)}  # factor, and so much more
+# How much the mean of the last quarter may be above that of the second one (the first is for warming up): by a factor,
+# and so much more. The 99th percentile depends on how many leaders are killed, and on what else the machine does.
+GROWTH = {
+    "rss_mib": (1.25, 24.0),
+    "disk_mib": (1.25, 64.0),  # a segment of the log fills up to so much, and goes
+    "fds": (1.25, 24.0),
+    "p50_ms": (1.5, 10.0),
+    "p99_ms": (2.0, 50.0),
+}
 # Never to be exceeded, whatever the rate: the segment in use, those between two snapshots, and one to come.
 MOST = {"segments": 4.0}
+ERRORS_MOST = 0.01  # answers 5xx, as a share of all
+SAMPLES_LEAST = 16  # four a quarter; fewer say nothing
 PANELS = {
     "requests per second": ("requests_per_s",),
+    "answers 5xx per second": ("errors_per_s",),
     "latency, ms": ("p50_ms", "p99_ms"),
     "resident memory, MiB": ("_rss_mib",),
     "data directory, MiB": ("_disk_mib",),
@@ -38,20 +48,46 @@ def quarter(values: list[float], number: int) -> float:
     return sum(part) / len(part) if part else 0.0
 
 
+def kind_of(name: str) -> str:
+    """rss_mib for n1_rss_mib; what is no node's stands for itself."""
+    return name if name in (*GROWTH, "errors_per_s") else name.partition("_")[2]
+
+
 def grown(rows: list[Row]) -> list[str]:
-    """What is not flat, a line each."""
+    """What is not flat or too much, a line each."""
     lines = []
     for name in names_of(rows):
-        what = name.partition("_")[2]
+        what = kind_of(name)
         values = values_of(rows, name)
-        if what in GROWTH and len(values) >= 8:
+        if what in GROWTH and len(values) >= SAMPLES_LEAST:
             factor, more = GROWTH[what]
             before, after = quarter(values, 1), quarter(values, 3)
             if after > before * factor + more:
                 lines.append(f"{name} grew from {before:.1f} to {after:.1f}")
         if what in MOST and max(values) > MOST[what]:
             lines.append(f"{name} reached {max(values):g}, at most {MOST[what]:g} are expected")
+    errors, answers = sum(values_of(rows, "errors_per_s")), sum(values_of(rows, "answers_per_s"))
+    if errors > ERRORS_MOST * answers:
+        lines.append(f"{errors / answers:.1%} of all answers were 5xx, at most {ERRORS_MOST:.0%}")
     return lines
+
+
+def unjudged(rows: list[Row]) -> list[str]:
+    """What there are too few samples of to say anything, with how many there are; the least of all nodes."""
+    counts: dict[str, int] = {}
+    for name in names_of(rows):
+        count = len(values_of(rows, name))
+        counts[kind_of(name)] = min(count, counts.get(kind_of(name), count))
+    kinds = (*GROWTH, *MOST, "errors_per_s")
+    return [f"{kind} ({counts.get(kind, 0)})" for kind in kinds if counts.get(kind, 0) < SAMPLES_LEAST]
+
+
+def verdict(wrong: list[str], rows: list[Row], well: str = "") -> str:
+    """What is wrong, a line each, and what could not be judged; if nothing is, `well`, and that the lines are flat."""
+    few = ", ".join(unjudged(rows))
+    if few:
+        return "\n".join([*(wrong or filter(None, [well])), f"not judged, too few samples: {few}"])
+    return "\n".join(wrong) or ", ".join(filter(None, [well, "every line is flat"]))
 
 
 def draw(values: list[float], width: int = 60) -> str:

@@ -2,12 +2,14 @@
 
     python -m bench.soak --plot soak.png               an hour
     python -m bench.soak --minutes 5 --csv soak.csv    the samples go to a file too
+    python -m bench.soak --judge soak.csv              is what was measured before flat?
 
 Services with TTL checks come and go at a steady rate; keys are written and read; sessions take a lock, renew, and give
 it back, are destroyed, or are left to expire; clients wait in blocking queries and go away; snapshots are frequent; and
 a node is killed or stopped every so often, the leader every second time. At the end each series is drawn. Exit code 1
-if the last write is not on every node, the nodes differ, nobody answered a request, or a line is not flat
-(`bench/series.py`). A picture needs matplotlib: `pip install .[bench]`.
+if the last write is not on every node, the nodes differ, a node ended by itself or with a wrong exit code, nobody
+answered a request, too many answers were 5xx, or memory, disk, descriptors or latency are not flat (`bench/series.py`);
+what there are too few samples of is named, and not judged. A picture needs matplotlib: `pip install .[bench]`.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import asyncio
 import itertools
 import json
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -49,6 +52,8 @@ class Run:
     value_bytes: int  # of keys, at most
     latencies: list[float] = field(default_factory=list)  # seconds, since the last sample
     counts: Counter[str] = field(default_factory=Counter)
+    since: Counter[str] = field(default_factory=Counter)  # answers and errors since the last sample
+    wrong: list[str] = field(default_factory=list)  # what nodes did that they should not
     samples: list[series.Row] = field(default_factory=list)
     events: list[tuple[float, str]] = field(default_factory=list)  # seconds since the start, what was done
     began: float = field(default_factory=time.monotonic)
@@ -57,6 +62,12 @@ class Run:
     def is_over(self) -> bool:
         """Whether the time is up."""
         return time.monotonic() >= self.until
+
+    def count(self, what: str, status: int) -> None:
+        """An answer."""
+        self.counts[f"{what} {status}"] += 1
+        self.since["answers"] += 1
+        self.since["errors"] += status >= 500
 
     async def request(
         self, session: aiohttp.ClientSession, number: int, method: str, path: str, body: bytes | None = None
@@ -69,7 +80,7 @@ class Run:
             try:
                 async with session.request(method, url, data=body) as answer:
                     answered = await answer.read()
-                    self.counts[f"{method} {answer.status}"] += 1
+                    self.count(method, answer.status)
                     self.latencies.append(time.perf_counter() - began)
                     return answered if answer.status == 200 else b""
             except (aiohttp.ClientError, TimeoutError) as error:
@@ -145,7 +156,7 @@ class Run:
                 async with session.get(f"http://127.0.0.1:{node.http}{path}") as answer:
                     await answer.read()
                     index = answer.headers.get("X-Consul-Index", "0")
-                    self.counts[f"blocking {answer.status}"] += 1
+                    self.count("blocking", answer.status)
             except (aiohttp.ClientError, TimeoutError):
                 await asyncio.sleep(0.1)
 
@@ -153,9 +164,13 @@ class Run:
         """Measure every node every so often."""
         while not self.is_over:
             await asyncio.sleep(SAMPLE_S)
-            latencies, self.latencies = self.latencies or [0.0], []
+            latencies, self.latencies = self.latencies, []
+            since, self.since = self.since, Counter()
             row = {"seconds": time.monotonic() - self.began, "requests_per_s": len(latencies) / SAMPLE_S}
-            row |= {"p50_ms": percentile(latencies, 0.5) * 1000, "p99_ms": percentile(latencies, 0.99) * 1000}
+            row |= {f"{what}_per_s": since[what] / SAMPLE_S for what in ("answers", "errors")}
+            if latencies:
+                shares = {"p50_ms": 0.5, "p99_ms": 0.99}
+                row |= {name: percentile(latencies, share) * 1000 for name, share in shares.items()}
             for node in self.cluster.running():
                 row |= measured(node)
             self.samples.append(row)
@@ -169,19 +184,38 @@ class Run:
             await asyncio.sleep(rest_s)
             what = "kill" if turn % 4 else "stop"
             self.events.append((time.monotonic() - self.began, what))
-            await asyncio.to_thread(disturb_one, self.cluster, turn)
+            try:
+                await asyncio.to_thread(disturb_one, self.cluster, turn, self.wrong)
+            except (AssertionError, OSError, subprocess.TimeoutExpired) as error:
+                self.wrong.append(f"{what}: {type(error).__name__} {error}")
             self.counts[what] += 1
 
 
-def disturb_one(cluster: Cluster, turn: int) -> None:
-    """One kill; each fourth time a clean stop. It is the leader's turn every second time."""
+def disturb_one(cluster: Cluster, turn: int, wrong: list[str]) -> None:
+    """One kill; each fourth time a clean stop. It is the leader's turn every second time.
+
+    `wrong` gets what nodes did that they should not; one that ended by itself is started again.
+    """
+    wrong += ended(cluster)
+    gone = [node.name for node in cluster.nodes.values() if node.process is None]
+    if gone:
+        cluster.start(*gone)
     node = cluster.followers()[0] if turn % 2 else cluster.leader()
-    if turn % 4:
-        node.kill()
-    else:
-        node.signal(signal.SIGTERM)
-        node.wait()
+    number, expected = (signal.SIGKILL, -signal.SIGKILL) if turn % 4 else (signal.SIGTERM, 0)
+    node.signal(number)
+    code = node.wait()
+    if code != expected:
+        wrong.append(f"{node.name} ended with {code} on {number.name}, not with {expected}")
     cluster.start(node.name)
+
+
+def ended(cluster: Cluster) -> list[str]:
+    """Nodes that ended by themselves since they were started, a line each."""
+    return [
+        f"{node.name} ended by itself with {node.wait()}"
+        for node in cluster.running()
+        if node.process is not None and node.process.poll() is not None
+    ]
 
 
 def measured(node: Node) -> dict[str, float]:
@@ -228,17 +262,31 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--disturb-every", type=float, default=30.0, help="seconds between kills (30)")
     parser.add_argument("--snapshot-entries", default="2000", help="setting of the nodes (2000)")
     parser.add_argument("--csv", type=Path, help="a file for the samples")
+    parser.add_argument("--judge", type=Path, metavar="CSV", help="judge the samples of such a file, and end")
     parser.add_argument("--plot", type=Path, help="a file for a picture, .png or .svg")
     parser.add_argument("--data", type=Path, help="where the nodes keep their data; a temporary directory")
     options = parser.parse_args(arguments)
     if options.plot and not series.can_plot():
         parser.error("--plot needs matplotlib: pip install .[bench]")
+    if options.judge and not options.judge.is_file():
+        parser.error(f"--judge: {options.judge} is no file")
     return options
 
 
 def judge(run: Run) -> list[str]:
     """What is wrong at the end, a line each."""
-    cluster = run.cluster
+    wrong = run.wrong + ended(run.cluster)
+    try:
+        wrong += compared(run.cluster)
+    except (AssertionError, OSError) as error:
+        wrong.append(f"{type(error).__name__} {error}")
+    if run.counts["nobody answered"]:
+        wrong.append(f"{run.counts['nobody answered']} requests were answered by nobody")
+    return wrong + series.grown(run.samples)
+
+
+def compared(cluster: Cluster) -> list[str]:
+    """What the nodes hold: whether the last write is on each, and all is the same."""
     index = cluster.leader().put("/v1/kv/soak/last", b"1").headers["x-consul-index"]
     path = f"/v1/kv/soak/last?stale&min-index={index}"
     held = [node.name for node in cluster.running() if node.get(path).status == 200]
@@ -247,14 +295,11 @@ def judge(run: Run) -> list[str]:
         wait_until("equal digests", lambda: equal_digests(cluster))
     except AssertionError as error:
         wrong.append(f"the nodes differ: {error}")
-    if run.counts["nobody answered"]:
-        wrong.append(f"{run.counts['nobody answered']} requests were answered by nobody")
-    return wrong + series.grown(run.samples)
+    return wrong
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Exit code 1 if something is wrong at the end."""
-    options = options_of(arguments)
+def measure(options: argparse.Namespace) -> int:
+    """A run; the exit code."""
     with (
         tempfile.TemporaryDirectory(dir=options.data) as folder,
         Cluster(Path(folder), snapshot_entries=options.snapshot_entries) as cluster,
@@ -270,7 +315,19 @@ def main(arguments: list[str] | None = None) -> int:
             title = f"{options.minutes:g} minutes, {options.rate:g} registrations/s, {len(run.events)} disturbances"
             series.plot(options.plot, run.samples, run.events, title)
         wrong = judge(run)
-    print("\n".join(wrong) or "the last write is on every node, the nodes are equal, every line is flat")
+    print(series.verdict(wrong, run.samples, "the last write is on every node, the nodes are equal"))
+    return 1 if wrong else 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 1 if something is wrong at the end."""
+    options = options_of(arguments)
+    if not options.judge:
+        return measure(options)
+    rows = series.read_csv(options.judge)
+    series.show(rows)
+    wrong = series.grown(rows)
+    print(series.verdict(wrong, rows))
     return 1 if wrong else 0
 
 

@@ -1,10 +1,13 @@
 """The long measurements judge themselves: what is missed or broken is said, and costs the exit code."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from bench import faults, series
+from bench import faults, series, soak
+from tests.e2e.cluster import Cluster, Node
 from tests.e2e.faults import Outcome
 
 
@@ -51,13 +54,101 @@ def samples(**lines: list[float]) -> list[series.Row]:
     return [{"seconds": float(at)} | {name: line[at] for name, line in lines.items()} for at in range(count)]
 
 
+WARM = [10.0] * 4 + [100.0] * 12
+LEAK = [100.0 + 10.0 * at for at in range(16)]
+KINDS = (
+    "n1_rss_mib",
+    "n1_disk_mib",
+    "n1_fds",
+    "p50_ms",
+    "p99_ms",
+    "n1_segments",
+    "answers_per_s",
+    "errors_per_s",
+)
+
+
 def test_lines_that_rise_are_told_and_flat_ones_are_not() -> None:
-    """Memory is compared after warming up; segments have a bound that needs no comparison."""
-    warm = [10.0] * 4 + [100.0] * 12
-    leak = [100.0 + 10.0 * at for at in range(16)]
-    assert [] == series.grown(samples(n1_rss_mib=warm, n1_segments=[2.0] * 16, p99_ms=leak))
-    assert ["n2_rss_mib grew from 155.0 to 235.0"] == series.grown(samples(n1_rss_mib=warm, n2_rss_mib=leak))
+    """Memory is compared after warming up; segments have a bound that needs no comparison; rates may change."""
+    assert [] == series.grown(samples(n1_rss_mib=WARM, n1_segments=[2.0] * 16, requests_per_s=LEAK))
+    assert ["n2_rss_mib grew from 155.0 to 235.0"] == series.grown(samples(n1_rss_mib=WARM, n2_rss_mib=LEAK))
     assert ["n1_segments reached 9, at most 4 are expected"] == series.grown(samples(n1_segments=[9.0]))
+
+
+@pytest.mark.parametrize("name", ["n1_disk_mib", "n1_fds", "p50_ms", "p99_ms"])
+def test_disk_descriptors_and_latency_are_judged_as_memory_is(name: str) -> None:
+    """The last quarter is compared with the second one; a bit more is none."""
+    leak = [100.0] * 12 + [251.0] * 4
+    assert [f"{name} grew from 100.0 to 251.0"] == series.grown(samples(**{name: leak}))
+    assert [] == series.grown(samples(**{name: [100.0] * 12 + [110.0] * 4}))
+
+
+def test_errors_are_judged_as_a_share_of_all_answers() -> None:
+    """All at once or spread out."""
+    answers = [100.0] * 16
+    assert [] == series.grown(samples(answers_per_s=answers, errors_per_s=[0.0] * 15 + [16.0]))
+    assert ["1.1% of all answers were 5xx, at most 1%"] == series.grown(
+        samples(answers_per_s=answers, errors_per_s=[0.0] * 15 + [17.0])
+    )
+
+
+def test_too_few_samples_are_not_called_flat() -> None:
+    """Each kind that cannot be judged is named; what is wrong all the same is said too."""
+    enough = samples(**{name: [1.0] * 16 for name in KINDS})
+    assert "all is there, every line is flat" == series.verdict([], enough, "all is there")
+    few = samples(**{name: [1.0] * 15 for name in KINDS})
+    told = (
+        "not judged, too few samples: rss_mib (15), disk_mib (15), fds (15), p50_ms (15), p99_ms (15), "
+        "segments (15), errors_per_s (15)"
+    )
+    assert told == series.verdict([], few)
+    assert f"n1 ended\n{told}" == series.verdict(["n1 ended"], few, "all is there")
+    before = [{name: value for name, value in row.items() if name != "errors_per_s"} for row in enough]
+    assert "not judged, too few samples: errors_per_s (0)" == series.verdict([], before)
+
+
+def test_a_finished_run_is_judged_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From its samples alone; the exit code tells."""
+    file = tmp_path / "soak.csv"
+    flat: dict[str, list[float]] = {name: [1.0] * 16 for name in KINDS} | {"errors_per_s": [0.0] * 16}
+    for lines, code, said in (
+        (flat, 0, "every line is flat"),
+        (flat | {"n1_rss_mib": LEAK}, 1, "n1_rss_mib grew from 155.0 to 235.0"),
+    ):
+        series.write_csv(file, samples(**lines))
+        assert code == soak.main(["--judge", str(file)])
+        assert said == capsys.readouterr().out.splitlines()[-1]
+
+
+class Puppets(Cluster):
+    """Processes that do nothing, and end by SIGTERM as no node should; n1 leads."""
+
+    def start(self, *names: str) -> None:
+        """No need to wait."""
+        for name in names or self.nodes:
+            self[name].process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+
+    def leader(self, *, other_than: str = "") -> Node:
+        """Always the same."""
+        return self["n1"]
+
+
+def test_a_disturbance_notices_who_ended_by_itself_or_wrongly(tmp_path: Path) -> None:
+    """Before it kills; and such a node is started again."""
+    wrong: list[str] = []
+    with Puppets(tmp_path) as cluster:
+        cluster.start()
+        soak.disturb_one(cluster, 1, wrong)
+        assert [] == wrong
+        for node, script in ((cluster["n2"], "exit(70)"), (cluster["n3"], "exit(0)")):
+            node.kill()
+            node.process = subprocess.Popen([sys.executable, "-c", script])
+            node.process.wait()
+        soak.disturb_one(cluster, 2, wrong)
+        assert ["n2 ended by itself with 70", "n3 ended by itself with 0"] == wrong
+        assert 3 == len(cluster.running())
+        soak.disturb_one(cluster, 4, wrong)
+        assert ["n1 ended with -15 on SIGTERM, not with 0"] == wrong[2:]
 
 
 def test_samples_survive_a_file(tmp_path: Path) -> None:
