@@ -13,7 +13,6 @@ wrongly, or a workload could not be done; 2 for wrong usage; 130 if it was told 
 
 import argparse
 import os
-import signal
 import sys
 import tempfile
 import traceback
@@ -28,18 +27,17 @@ from bench.harness.progress import Progress
 from bench.harness.report import write_report
 from bench.harness.table import print_table
 from bench.harness.targets import NotThere, Running, Target
+from bench.stopping import INTERRUPTED, sigterm_is_ctrl_c
 from bench.workloads import WORKLOADS, Scope, Workload
 
 NAMES = [workload.name for workload in WORKLOADS]
-INTERRUPTED = 130  # as a shell says of a program that Ctrl-C ended
 PEERS = ("consul", "consul-fast", "etcd", "etcd-fast")
 
 
 def main() -> int:
     """Run, print, write; the exit code."""
     options = _parse()
-    # As Ctrl-C: everything that was started is ended.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sigterm_is_ctrl_c()
     try:
         results = _measured(options)
     except NotThere as error:

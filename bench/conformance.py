@@ -8,24 +8,36 @@ scenario asks it whether all are well. With `--restart-every 0` nothing is resta
 """
 
 import argparse
+import sys
 import tempfile
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
+from bench.stopping import stoppable
 from tests.conformance.corpus import load, replay_all
+from tests.conformance.replay import Target
 from tests.conformance.test_scenarios import start, targets_of
 from tests.e2e.cluster import Cluster, Node, wait_until
 
 
 class Restarts(threading.Thread):
-    """Stops a node with SIGKILL and starts it again, every so many seconds."""
+    """Stops a node with SIGKILL and starts it again, every so many seconds; a context manager."""
 
     def __init__(self, node: Node, every_s: float) -> None:
         super().__init__(daemon=True)
         self.count = 0
         self.over = threading.Event()
         self._node, self._every_s = node, every_s
+
+    def __enter__(self) -> "Restarts":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.join()
 
     def run(self) -> None:
         """Go on until `over`; the node is up and ready then."""
@@ -36,8 +48,8 @@ class Restarts(threading.Thread):
         wait_until(f"{self._node.name} is ready", self._node.is_ready)
 
 
-def main() -> None:
-    """Print what failed and the count of each round."""
+def main() -> int:
+    """Print what failed and the count of each round. Exit code 1 if anything did."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -51,7 +63,7 @@ def main() -> None:
         with cluster:
             cluster.start()
             failed = _replay(cluster, arguments.rounds, every_s)
-    raise SystemExit(1 if failed else 0)
+    return 1 if failed else 0
 
 
 def _replay(cluster: Cluster, rounds: int, every_s: float) -> int:
@@ -62,9 +74,14 @@ def _replay(cluster: Cluster, rounds: int, every_s: float) -> int:
         for node, target in zip(cluster.nodes.values(), targets_of(cluster), strict=True)
         if node is not restarted
     ]
-    restarts = None if restarted is None else Restarts(restarted, every_s)
+    with Restarts(restarted, every_s) if restarted is not None else nullcontext() as restarts:
+        failed = _rounds(rounds, targets)
     if restarts is not None:
-        restarts.start()
+        print(f"{restarts.count} restarts of a follower")
+    return failed
+
+
+def _rounds(rounds: int, targets: list[Target]) -> int:
     failed, scenarios = 0, list(load().values())
     for number in range(1, rounds + 1):
         begun = time.monotonic()
@@ -74,12 +91,8 @@ def _replay(cluster: Cluster, rounds: int, every_s: float) -> int:
             print(f"{name}: {text}")
         held, took_s = len(scenarios) - len(differences), time.monotonic() - begun
         print(f"round {number}: {held} of {len(scenarios)} in {took_s:.0f} s", flush=True)
-    if restarts is not None:
-        restarts.over.set()
-        restarts.join()
-        print(f"{restarts.count} restarts of a follower")
     return failed
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(stoppable(main))

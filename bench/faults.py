@@ -5,10 +5,11 @@
     python -m bench.faults --list                                the scenes, and what each is judged by
 
 Writers and readers run all the while (`tests/e2e/witness.py`). The last lines are a table; the exit code is 1 if an
-acknowledged write was lost, a default or consistent read was stale or stepped back on a node, or a goal was missed.
-Cuts last three seconds, so that elections that do not end would show as a gap of that length. "stall" is the longest
-time for which the machine kept a thread of this very program from running that wanted to sleep 5 ms: on a machine that
-is busy with other things it explains gaps, and figures from there are no figures of raftreg.
+acknowledged write was lost, a default or consistent read was stale or stepped back on a node, or a goal was missed;
+130 after Ctrl-C or SIGTERM, which end all that was started. Cuts last three seconds, so that elections that do not end
+would show as a gap of that length. "stall" is the longest time for which the machine kept a thread of this very program
+from running that wanted to sleep 5 ms: on a machine that is busy with other things it explains gaps, and figures from
+there are no figures of raftreg.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.stopping import in_words, stoppable
 from raftreg.verify.wires import Wires
 from tests.e2e.cluster import Cluster
 from tests.e2e.faults import ALL, FAULTS, FOLLOWER, LEADER, Outcome, Stage, play
@@ -62,7 +64,7 @@ class Row:
     outcomes: list[Outcome] = field(default_factory=list)
     acks: int = 0
     reads: int = 0
-    broken: str = ""  # the promise that was broken
+    broken: str = ""  # the promise that was broken, or the error that ended the rounds
     stall_s: float = 0.0  # for how long the machine kept this program from running
     is_cut: bool = True  # whether the disks lost anything, if that is what the scene is about
 
@@ -214,8 +216,8 @@ def main(arguments: list[str] | None = None) -> int:
             with tempfile.TemporaryDirectory(dir=options.data, ignore_cleanup_errors=True) as folder:
                 try:
                     run_scene(row, options.rounds or ROUNDS_OF.get(scene, 20), Path(folder))
-                except AssertionError as error:
-                    row.broken = " ".join(str(error).split())[:300] or "an assertion failed"
+                except Exception as error:
+                    row.broken = in_words(error)
             say(line_of(row))
     failed = [row for row in rows if row.verdict()]
     say(summary(rows, failed, time.monotonic() - began))
@@ -223,4 +225,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(stoppable(main))

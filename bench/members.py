@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.faults import Pulse
+from bench.stopping import in_words, stoppable
 from tests.e2e import members
 from tests.e2e.members import Outcome
 
@@ -113,8 +114,8 @@ def run_scene(row: Row, rounds: int, seed: int, data: Path | None) -> None:
             with tempfile.TemporaryDirectory(dir=data, ignore_cleanup_errors=True) as folder:
                 try:
                     outcome = SCENES[row.name].play(Path(folder), seed + number)
-                except AssertionError as error:
-                    row.broken = f"seed {seed + number}: " + " ".join(str(error).split())[:400]
+                except Exception as error:
+                    row.broken = f"seed {seed + number}: {in_words(error)}"
                     break
             row.outcomes.append(outcome)
             say(f"  {row.name}, seed {seed + number}: {_in_words(outcome)}")
@@ -194,4 +195,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(stoppable(main))

@@ -29,6 +29,7 @@ import aiohttp
 
 from bench import series
 from bench.harness.stats import percentile
+from bench.stopping import stoppable
 from tests.e2e.cluster import Cluster, Node, wait_until
 from tests.e2e.witness import equal_digests
 
@@ -332,4 +333,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(stoppable(main))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import faults, series, soak
+from bench import faults, members, series, soak
 from tests.e2e.cluster import Cluster, Node
 from tests.e2e.faults import Outcome
 
@@ -46,6 +46,38 @@ def test_a_power_cut_that_lost_nothing_is_not_called_ok() -> None:
     assert faults.line_of(judged).endswith("  not cut: no file system can be mounted here")
     told = faults.summary([judged, row("kill:leader", 0.1, 1.0)], [], 60.0)
     assert told.endswith("every goal met; 1 of 2 scenes not cut: no file system can be mounted here")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (AssertionError("n1 lost 3"), "n1 lost 3"),
+        (
+            subprocess.TimeoutExpired("agent", 60),
+            "TimeoutExpired: Command 'agent' timed out after 60 seconds",
+        ),
+        (OSError(28, "No space left"), "OSError: [Errno 28] No space left"),
+    ],
+)
+def test_an_error_breaks_a_row_and_no_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, said: str
+) -> None:
+    """The other scenes are played, and the row of this one says what happened."""
+
+    def breaks(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(faults, "run_scene", breaks)
+    assert 1 == faults.main(["--nodes", "3", "--only", "kill:all", "--only", "stop:all"])
+    *_, first, second, last = capsys.readouterr().out.splitlines()
+    assert first.endswith(f"BROKEN: {said}")
+    assert second.endswith(f"BROKEN: {said}")
+    assert "2 of 2 scenes failed" in last
+    monkeypatch.setitem(members.SCENES, "moves", members.Scene(breaks, 3, ""))  # type: ignore[arg-type]
+    assert 1 == members.main(["--only", "moves"])
+    *_, row, last = capsys.readouterr().out.splitlines()
+    assert row.endswith(f"BROKEN: seed 1: {said}")
+    assert "1 of 1 scenes failed" in last
 
 
 def samples(**lines: list[float]) -> list[series.Row]:

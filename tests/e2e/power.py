@@ -10,6 +10,7 @@ import fcntl
 import os
 import struct
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -24,10 +25,14 @@ class LossyDisk:
     """A directory whose power can be cut; an ordinary one, that loses nothing, where this user may not mount any."""
 
     def __init__(self, folder: Path) -> None:
-        """Makes the file system and mounts it on `folder`."""
+        """Nothing is mounted yet; `close` may be called all the same."""
         self.folder = folder
         self._image = folder.with_name(f"{folder.name}.img")
-        folder.mkdir(parents=True, exist_ok=True)
+        self.is_mounted = False
+
+    def open(self) -> None:
+        """Make the file system and mount it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.is_mounted = os.geteuid() == 0 and self._make() and self._mount()
 
     def cut(self) -> None:
@@ -46,10 +51,10 @@ class LossyDisk:
             assert self._mount(), f"{self._image} cannot be mounted any more"
 
     def close(self) -> None:
-        """Unmount for good."""
-        if self.is_mounted:
-            subprocess.run(["umount", "--lazy", str(self.folder)], check=True, capture_output=True)
+        """Unmount for good, also if `open` or `restore` were interrupted."""
+        _runs("umount", "--lazy", str(self.folder))
         self._image.unlink(missing_ok=True)
+        assert not os.path.ismount(self.folder), f"{self.folder} cannot be unmounted"
 
     def _make(self) -> bool:
         with self._image.open("wb") as image:
@@ -65,19 +70,21 @@ class LossyDisks:
 
     def __init__(self, cluster: Cluster) -> None:
         """Mounts nothing yet."""
-        self._cluster = cluster
-        self._disks: dict[str, LossyDisk] = {}
+        self._disks = {name: LossyDisk(node.data) for name, node in cluster.nodes.items()}
+        self._mounted = ExitStack()
 
     def __enter__(self) -> "LossyDisks":
-        for name, node in self._cluster.nodes.items():
-            self._disks[name] = LossyDisk(node.data)
+        with ExitStack() as mounted:
+            for disk in self._disks.values():
+                mounted.callback(disk.close)
+                disk.open()
+            self._mounted = mounted.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for disk in self._disks.values():
-            disk.close()
+        self._mounted.close()
 
     def __getitem__(self, name: str) -> LossyDisk:
         return self._disks[name]

@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 
 from tests.e2e import members
-from tests.e2e.cluster import Node, free_ports
+from tests.e2e.cluster import Cluster, Node, free_ports
+from tests.e2e.power import LossyDisk, LossyDisks
 from tests.e2e.traffic import Traffic
 from tests.e2e.witness import Witness, reads_again
 
@@ -135,3 +136,24 @@ def test_a_node_serves_only_once_it_answers_reads_of_each_mode(tmp_path: Path) -
     told.start()
     reads_again(witness, nodes)
     assert 13 == witness.reads[a.http, ""]
+
+
+def test_disks_are_unmounted_if_not_all_can_be_mounted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while the last one is being mounted leaves none behind."""
+    opened = []
+    real = LossyDisk.open
+
+    def interrupted(disk: LossyDisk) -> None:
+        real(disk)
+        opened.append(disk)
+        if len(opened) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(LossyDisk, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt), LossyDisks(Cluster(tmp_path)):
+        pass
+    assert 3 == len(opened)
+    assert [] == list(tmp_path.glob("*.img"))
+    assert str(tmp_path) not in Path("/proc/mounts").read_text()

@@ -21,6 +21,7 @@ def test_what_was_durable_outlives_the_file_system(tmp_path: Path) -> None:
     disk = LossyDisk(tmp_path / "disk")
     dice = random.Random(7)
     try:
+        disk.open()
         lost = [number for number in range(ROUNDS) if not outlives_a_cut(disk, f"log{number}", dice)]
     finally:
         disk.close()

@@ -21,7 +21,7 @@ from typing import Any
 import aiohttp
 
 from tests.e2e.cluster import Cluster, Node, wait_until
-from tests.e2e.witness import Witness
+from tests.e2e.witness import STOPPED, Witness
 
 WRITE_EVERY_S = 0.005
 READ_EVERY_S = 0.01
@@ -54,11 +54,13 @@ class Traffic(Witness):
 
     def comes(self, node: Node) -> None:
         """A member takes requests from now on."""
+        assert not self.stopping, STOPPED
         with self._hands:
             self.ports.append(node.http)
 
     def leaves(self, port: int) -> None:
         """No request goes to a member any more, and those that did were answered: it is about to be taken out."""
+        assert not self.stopping, STOPPED
         with self._hands:
             self.ports.remove(port)
         wait_until(f"{port} has answered", lambda: not self._under_way[port], PATIENCE_S)

@@ -24,6 +24,7 @@ MODES = ("", "consistent")
 REQUEST_TIMEOUT_S = 1.5  # a paused node answers nothing; then the client asks another one
 GIVE_UP_S = 60.0
 PAUSE_S = 0.01
+STOPPED = "the readers and writers were stopped"  # by Ctrl-C; then whoever works amid them has to end as well
 
 
 @dataclass(slots=True)
@@ -200,6 +201,7 @@ def acks_again(witness: Witness, timeout_s: float = 30.0) -> None:
     waiter = threading.Event()
     deadline = time.monotonic() + timeout_s
     while len(witness.acks_at) == known:
+        assert not witness.stopping, STOPPED
         assert time.monotonic() < deadline, f"no write was acknowledged for {timeout_s:g} s"
         waiter.wait(0.005)
 
@@ -217,4 +219,5 @@ def reads_again(witness: Witness, nodes: list[Node], timeout_s: float = 30.0) ->
 
 
 def _has_read(witness: Witness, port: int, mode: str, count: int) -> bool:
+    assert not witness.stopping, STOPPED
     return witness.reads[port, mode] >= count
