@@ -18,6 +18,7 @@ from typing import Protocol
 from raftreg.errors import RaftregError
 
 FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+NO_HANDLE_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE})  # of the process, of the machine
 _NO_PREALLOCATION = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENODEV})
 
 

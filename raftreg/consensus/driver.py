@@ -16,6 +16,7 @@ from raftreg.consensus import MemberChange, StateMachine
 from raftreg.consensus import messages as m
 from raftreg.consensus.applied import AppliedWaiters
 from raftreg.consensus.calls import Calls
+from raftreg.consensus.disk import NO_HANDLE_ERRNOS
 from raftreg.consensus.engine import Engine, World
 from raftreg.consensus.identity import LOG_DIRECTORY
 from raftreg.consensus.jobs import Worker
@@ -30,6 +31,10 @@ from raftreg.errors import Damaged, Fatal, OutcomeUnknown, Overloaded
 
 _log = logging.getLogger(__name__)
 BACKLOG_BYTES = 64 << 20
+_NO_HANDLES = (
+    "out of file descriptors: %s acknowledges nothing until it can open the next file of its log in %s (%s); raise the "
+    "limit (ulimit -n, LimitNOFILE= of systemd; fs.file-max if the whole machine has run out)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ class Driver:
             raise Fatal("the genesis entry is not a member set")
         self.settings, self.around = settings, around
         self.applied = AppliedWaiters()
-        self.disk_full = False
+        self.disk_full, self._lack = False, ""  # why nothing can be made durable, for people
         self._ticking = self._closed = False
         self._seen: tuple[int, str | None] = (0, None)
         self._timer: asyncio.Handle | None = None
@@ -167,17 +172,21 @@ class Driver:
             _log.info("term %d: %s", seen[0], _leadership(engine))
         self.around.on_change()
 
-    def _disk_filled(self, full: bool) -> None:
+    def _disk_filled(self, error: OSError | None) -> None:
         """Without room nothing can be made durable here: neither acks nor votes, so somebody else should lead."""
-        self.disk_full = full
-        self.engine.election.barred = full
+        self.disk_full = self.engine.election.barred = error is not None
         name, place = self.settings.name, self.settings.data_dir
-        if full:
-            _log.error("disk full: %s acknowledges nothing until there is room in %s", name, place)
-            self.around.guarded(self.engine.election.hand_over)
-        else:
-            _log.warning("there is room on the disk again: %s goes on", name)
+        if error is None:
+            _log.warning("the log can be written again: %s goes on", name)
             self.want_tick()
+            return
+        if error.errno in NO_HANDLE_ERRNOS:
+            self._lack = f"{name} may open no more files"
+            _log.error(_NO_HANDLES, name, place, error.strerror)
+        else:
+            self._lack = f"the disk of {name} is full"
+            _log.error("disk full: %s acknowledges nothing until there is room in %s", name, place)
+        self.around.guarded(self.engine.election.hand_over)
 
     # -- from the peers --------------------------------------------------------------------------------------------
     def receive(self, member: str, message: list[Any]) -> None:
@@ -234,7 +243,7 @@ class Driver:
 
     def _check_disk(self) -> None:
         if self.disk_full and (self.engine.leading or self.wal.backlog_bytes > BACKLOG_BYTES):
-            raise Overloaded(f"the disk of {self.settings.name} is full, nothing can be made durable there")
+            raise Overloaded(f"{self._lack}, nothing can be made durable there")
 
     # -- the end ---------------------------------------------------------------------------------------------------
     async def close(self) -> None:

@@ -127,7 +127,7 @@ class Guard(Transport):  # type: ignore[misc]  # pysyncobj is untyped
         engine, member = self.engine, node.id
         if "serialized" in message:
             return True  # The serializer began our own transfer when pysyncobj asked it for data.
-        if member in engine.transfers.active:
+        if engine.transfers.serves(member):
             return engine.outlet(member, engine.reads.ping())
         entries: list[Entry] = message["entries"]
         learner = member in engine.members.learners

@@ -117,7 +117,11 @@ class Serializer:
 
     def became_durable(self) -> None:
         """A snapshot was completed (written here or received): the log below the older one may go."""
-        indexes = self.store.indexes()
+        try:
+            indexes = self.store.indexes()
+        except OSError as error:
+            _log.error("cannot list the snapshots, so the log is kept until the next one: %s", error)
+            return
         self.durable_index = indexes[0]
         self.engine.journal.release(indexes[-1])
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import google_crc32c
 
 from raftreg.consensus import messages as m
+from raftreg.consensus.serializer import RETRY_S
 from raftreg.consensus.snapshot import Snapshot, SnapshotStore
 from raftreg.errors import Damaged, NewerFormat, StartRefused
 
@@ -66,22 +67,37 @@ class SnapshotTransfers:
         self.engine = engine
         self.store = store
         self.active: dict[str, Sending] = {}
+        self._put_off: dict[str, float] = {}  # members whose snapshot could not be read: when to try again
         self.receiving: Receiving | None = None
         self._ended_at = float("-inf")  # when a member had all of a snapshot
         self._examining = False
 
     # -- the leader's end ------------------------------------------------------------------------------------------
     def begin(self, member: str) -> None:
-        """A member needs the newest snapshot; nothing happens if it is being sent already."""
-        if member in self.active:
+        """A member needs the newest snapshot; nothing happens if it is being sent already, or is put off."""
+        if self.serves(member):
             return
         self.engine.feed.forget(
             member
         )  # What was held of the log is in the snapshot, or is found out after it.
-        handle, index, term, size = self.store.open_newest()
+        try:
+            handle, index, term, size = self.store.open_newest()
+        except OSError as error:
+            self._put_it_off(member, error)
+            return
         _log.info("sending snapshot %d (%d KiB) to %s", index, size >> 10, member)
         sending = self.active[member] = Sending(handle, index, term, size, progress_at=self.engine.now())
         self._send(member, sending, b"")
+
+    def _put_it_off(self, member: str, error: object) -> None:
+        """There is nothing to send. Until the next try the member gets no entries either, which it would refuse."""
+        self.forget(member)
+        self._put_off[member] = self.engine.now() + RETRY_S
+        _log.error("cannot send a snapshot to %s, next try in %.0f s: %s", member, RETRY_S, error)
+
+    def serves(self, member: str) -> bool:
+        """Whether a member gets a snapshot, or will, so that it has no use for entries now."""
+        return member in self.active or member in self._put_off
 
     def _send(self, member: str, sending: Sending, data: bytes) -> bool:
         snapshot = (sending.index, sending.term, sending.size, sending.sent)
@@ -111,13 +127,14 @@ class SnapshotTransfers:
 
     def forget(self, member: str) -> None:
         """End the transfer to a member."""
+        self._put_off.pop(member, None)
         sending = self.active.pop(member, None)
         if sending is not None:
             self.store.disk.close(sending.handle)
 
     def stop_sending(self) -> None:
         """This node leads no more."""
-        for member in list(self.active):
+        for member in [*self.active, *self._put_off]:
             self.forget(member)
 
     def close(self) -> None:
@@ -126,8 +143,11 @@ class SnapshotTransfers:
         self._discard()
 
     def tick(self) -> None:
-        """Go back to what was acked where nothing moved for too long."""
+        """Go back to what was acked where nothing moved for too long, and try again what was put off."""
         now = self.engine.now()
+        for member in [name for name, due in self._put_off.items() if now >= due]:
+            self.forget(member)
+            self.engine.want_broadcast()
         for member, sending in self.active.items():
             if now - sending.progress_at > STALLED_S:
                 sending.progress_at, sending.sent, sending.probed = now, sending.acked, False

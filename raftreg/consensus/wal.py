@@ -7,7 +7,8 @@ What is guaranteed
     * A torn tail is cut; anything else that is wrong raises Damaged, with file and offset. (`segment` says
       how the two are told apart.)
     * A failed sync is never tried again: `on_failure` is called once and the log does nothing any more.
-    * A full disk is not a failure: what was not synced stays in memory and is tried until there is room.
+    * A full disk is not a failure: what was not synced stays in memory and is tried until there is room. Nor is a
+      process that may open no more files, which a new segment needs.
 What is not
     * A log whose newest segment was removed or cut at the end of a batch by somebody looks like a shorter
       log.
@@ -23,7 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from raftreg.consensus.disk import FULL_ERRNOS, Disk, RealDisk, SyncFailed
+from raftreg.consensus.disk import FULL_ERRNOS, NO_HANDLE_ERRNOS, Disk, RealDisk, SyncFailed
 from raftreg.consensus.segment import BATCH_HEADER_BYTES, MAX_RECORD_BYTES, RECORD_OVERHEAD_BYTES
 from raftreg.consensus.segments import Segments
 from raftreg.consensus.writer import ThreadWriter, Writer
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 BATCH_BYTES = 8 << 20
 FULL_RETRY_S = 0.2
+_WAITED_FOR = FULL_ERRNOS | NO_HANDLE_ERRNOS
 
 
 @dataclass(slots=True)
@@ -75,7 +77,7 @@ class Wal:
         self._on_synced: Callable[[int], None]
         self._preamble: Callable[[], list[bytes]]
         self._on_failure: Callable[[BaseException], None]
-        self._on_full: Callable[[bool], None]
+        self._on_full: Callable[[OSError | None], None]
 
     @property
     def directory(self) -> Path:
@@ -107,15 +109,15 @@ class Wal:
         on_synced: Callable[[int], None],
         preamble: Callable[[], list[bytes]],
         on_failure: Callable[[BaseException], None],
-        on_full: Callable[[bool], None],
+        on_full: Callable[[OSError | None], None],
     ) -> None:
         """Begin to write. All four are called on the loop and must not raise.
 
         on_synced(seq): records up to `seq` are durable. preamble(): records that open each new segment, so
         that older ones can go; they are not counted in `seq`, and stand before records that may be older than
         they are.
-        on_failure(error): the disk failed, nothing will be written any more. on_full(True/False): no room /
-        room again.
+        on_failure(error): the disk failed, nothing will be written any more. on_full(error): no room, or no more
+        files may be opened; on_full(None): that is over.
         """
         self._loop = loop
         self._on_synced, self._preamble = on_synced, preamble
@@ -191,8 +193,8 @@ class Wal:
         assert self._loop is not None
         if self._failed:
             return
-        if isinstance(error, OSError) and error.errno in FULL_ERRNOS:
-            self._wait_for_room()
+        if isinstance(error, OSError) and error.errno in _WAITED_FOR:
+            self._wait_for_room(error)
             return
         if error is not None:
             self._fail(error)
@@ -202,17 +204,17 @@ class Wal:
         self.backlog_bytes -= batch.size
         if self._full:
             self._full = False
-            self._on_full(False)
+            self._on_full(None)
         self._on_synced(batch.seq)
         self.kick()
         if self._flight is None:
             self._close_if_idle()
 
-    def _wait_for_room(self) -> None:
+    def _wait_for_room(self, error: OSError) -> None:
         assert self._loop is not None
         if not self._full:
             self._full = True
-            self._on_full(True)
+            self._on_full(error)
         if self._closed is not None:
             self._submit_close()
             return
@@ -262,7 +264,7 @@ class Wal:
             segments.write(batch.records, batch.top)
         except BaseException as error:  # Whatever it is, the loop has to know, and the process to stop.
             failure: BaseException | None = error
-            if isinstance(error, OSError) and error.errno in FULL_ERRNOS:
+            if isinstance(error, OSError) and error.errno in _WAITED_FOR:
                 failure = segments.cut_back() or error
             self._loop.call_soon_threadsafe(self._finished, failure)
             return

@@ -14,6 +14,7 @@ class FaultyDisk(RealDisk):
         self.done: list[str] = []
         self.room: int | None = None  # bytes that still fit; None for no limit
         self.write_error: int | None = None
+        self.open_error: int | None = None  # of files, and of directories that are synced
         self.sync_error = False
         self.listener: Callable[[], object] | None = None
 
@@ -21,6 +22,15 @@ class FaultyDisk(RealDisk):
         self.done.append(what)
         if self.listener is not None:
             self.listener()
+
+    def _opens(self) -> None:
+        if self.open_error is not None:
+            raise OSError(self.open_error, "Too many open files")
+
+    def open(self, path: Path, *, create: bool = False) -> int:
+        """Fails on demand."""
+        self._opens()
+        return super().open(path, create=create)
 
     def allocate(self, handle: int, offset: int, length: int) -> bool:
         """Fails like a full disk when there is no room for `length` bytes; allocation uses none of it."""
@@ -56,6 +66,7 @@ class FaultyDisk(RealDisk):
         super().unlink(path)
 
     def sync_directory(self, path: Path) -> None:
-        """Notes the name."""
+        """Notes the name; fails as an open does."""
+        self._opens()
         self._did(f"sync {path.name}/")
         super().sync_directory(path)

@@ -1,6 +1,7 @@
 """Three members on real disks and sockets: bootstrap, forwarding, hand-over, restarts, and who is refused."""
 
 import asyncio
+import errno
 import itertools
 import types
 from collections.abc import Callable
@@ -318,6 +319,28 @@ def test_a_follower_with_a_full_disk_leaves_writes_to_the_leader(tmp_path: Path)
             await follower.propose(b"x")
         with pytest.raises(Overloaded):
             await leader.propose(b"x")
+
+    with_trio(tmp_path, scenario)
+
+
+def test_a_leader_without_file_descriptors_gives_the_lead_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says what is the matter and what to do, as with a full disk, and goes on when it may open files again."""
+
+    async def scenario(trio: Trio) -> None:
+        await trio.start()
+        leader = await trio.leader()
+        assert leader.driver is not None
+        leader.driver._disk_filled(OSError(errno.EMFILE, "Too many open files"))
+        with pytest.raises((Overloaded, NotLeader)):
+            await leader.propose(b"x")
+        await trio.until(lambda: leader.status().leader_name not in (None, leader.settings.name))
+        (told,) = [line for line in caplog.messages if "out of file descriptors" in line]
+        assert "(Too many open files); raise the limit (ulimit -n, LimitNOFILE= of systemd" in told
+        leader.driver._disk_filled(None)
+        assert (False, False) == (leader.driver.disk_full, leader.driver.engine.election.barred)
+        assert {} == trio.ended
 
     with_trio(tmp_path, scenario)
 

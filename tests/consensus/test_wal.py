@@ -32,12 +32,13 @@ class Journal:
         self._changed = asyncio.Event()
         loop = asyncio.get_running_loop()
         self.disk.listener = lambda: loop.call_soon_threadsafe(self._changed.set)
+        note_full = self._note(self.full)
         self.wal.start(
             loop,
             self._note(self.synced),
             lambda: [b"preamble"],
             self._note(self.failures),
-            self._note(self.full),
+            lambda error: note_full(error is not None),
         )
 
     def _note(self, target: list[T]) -> Callable[[T], None]:
@@ -218,6 +219,37 @@ async def test_no_room_for_a_new_segment(tmp_path: Path) -> None:
     await journal.until(lambda: f"rename {segment_name(2)}" in journal.disk.done)
     journal.disk.room = None
     await journal.until(lambda: journal.wal.synced == 2)
+    await journal.wal.close()
+    later = Journal(tmp_path)
+    assert [b"a" * 200, b"preamble", b"b" * 200] == later.recovered
+    await later.wal.close()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+@pytest.mark.parametrize("late", [False, True], ids=["file", "directory"])
+@on_loop
+async def test_no_more_files_may_be_opened(tmp_path: Path, number: int, late: bool) -> None:
+    """Where a segment cannot be made, or its directory not synced, for want of descriptors, the log waits for one."""
+    journal = Journal(tmp_path, segment_bytes=300)
+    await journal.write(b"a" * 200)
+
+    def run_out() -> None:
+        if journal.disk.done[-1:] == [f"rename {segment_name(2)}"]:
+            journal.disk.open_error = number
+
+    if late:
+        listener, journal.disk.listener = journal.disk.listener, run_out
+    else:
+        journal.disk.open_error = number
+    journal.wal.append(b"b" * 200)
+    journal.wal.kick()
+    await journal.until(lambda: bool(journal.full))
+    assert ([True], [], 1) == (journal.full, journal.failures, journal.wal.synced)
+    if late:
+        journal.disk.listener = listener
+    journal.disk.open_error = None
+    await journal.until(lambda: journal.wal.synced == 2)
+    assert ([True, False], []) == (journal.full, journal.failures)
     await journal.wal.close()
     later = Journal(tmp_path)
     assert [b"a" * 200, b"preamble", b"b" * 200] == later.recovered
