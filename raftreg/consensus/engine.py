@@ -140,9 +140,9 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
             raise Damaged(str(store.directory), 0, what, BRING_BACK)
         for damage, index in zip(damages, store.indexes(), strict=False):
             aside = store.put_aside(index)
-            where = (damage.path, damage.offset, covered, aside)
+            where = (damage.path, damage.what, damage.offset, covered, aside)
             _log.warning(
-                "%s: damaged at offset %d; went on from snapshot %d and the log, which has the rest; see %s",
+                "%s: %s at offset %d; went on from snapshot %d and the log, which has the rest; see %s",
                 *where,
             )
 

@@ -10,6 +10,7 @@ snapshot without a member set is refused. Damage is never papered over: it is re
 the older snapshot takes the place of a damaged one only if the log has the rest (`engine`).
 """
 
+import errno
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,10 +21,10 @@ import msgpack
 
 from raftreg import versions
 from raftreg.consensus.disk import Disk, RealDisk
-from raftreg.consensus.files import BRING_BACK, explained, write_atomically
+from raftreg.consensus.files import BRING_BACK, NEW_DISK, explained, write_atomically
 from raftreg.consensus.journal import Entry, Placed
 from raftreg.consensus.members import Members
-from raftreg.errors import Damaged, NewerFormat
+from raftreg.errors import Damaged, NewerFormat, StartRefused
 
 _MAGIC = b"raftreg-snapshot\x01\n"  # stays: the version is in the head, where a checksum tells it from damage
 _CHUNK_HEADER = struct.Struct("<II")
@@ -34,6 +35,8 @@ _PLAIN, _WITH_LEVEL = 1, 2
 _PREFIX = "snapshot-"
 _ASIDE = "damaged-snapshot-"
 KEPT = 2
+# How a disk, and a file system over it, says that what is in a file is gone.
+_LOST_ERRNOS = frozenset({errno.EIO, errno.EBADMSG, getattr(errno, "EUCLEAN", errno.EIO)})
 _UPGRADE = "Start the newer raftreg that wrote it; nothing in the data directory was changed"
 
 
@@ -159,13 +162,22 @@ class SnapshotStore:
         return self._read(indexes[0]) if indexes else None
 
     def newest_whole(self) -> tuple[Snapshot | None, list[Damaged]]:
-        """The newest snapshot that is whole, and what is wrong with the newer ones, newest first."""
+        """The newest snapshot that is whole, and what is wrong with the newer ones, newest first.
+
+        What a failing disk does not give back is as good as damaged; any other error is one to mend, and raised.
+        """
         damages: list[Damaged] = []
         for index in self.indexes():
             try:
                 return self._read(index), damages
             except Damaged as damage:
                 damages.append(damage)
+            except StartRefused as refused:
+                error = refused.__cause__
+                if not isinstance(error, OSError) or error.errno not in _LOST_ERRNOS:
+                    raise
+                what = f"cannot be read ({error.strerror or error})"
+                damages.append(Damaged(str(self.path(index)), 0, what, NEW_DISK))
         return None, damages
 
     def _read(self, index: int) -> Snapshot:
@@ -207,7 +219,10 @@ class SnapshotStore:
 
     def _term(self, handle: int, path: str) -> int:
         """Term of the newest entry in a snapshot, from its first chunk."""
-        length, checksum = _CHUNK_HEADER.unpack(self.disk.read(handle, len(_MAGIC), _CHUNK_HEADER.size))
+        header = self.disk.read(handle, len(_MAGIC), _CHUNK_HEADER.size)
+        if len(header) < _CHUNK_HEADER.size:
+            raise Damaged(path, len(_MAGIC), "the file ends too early", BRING_BACK)
+        length, checksum = _CHUNK_HEADER.unpack(header)
         head = self.disk.read(handle, len(_MAGIC) + _CHUNK_HEADER.size, min(length, _HEAD_BYTES_MAX))
         if google_crc32c.value(head) != checksum:
             raise Damaged(path, len(_MAGIC), "a wrong checksum", BRING_BACK)

@@ -4,10 +4,11 @@ The leader sends an empty chunk first; the member answers how much of that snaps
 most WINDOW_BYTES are under way, so that a member that catches up starves nobody. The complete file is checked and made
 durable in another thread before it replaces anything; what the member has already is confirmed without being sent.
 
-A member that could not use what it got makes the leader check its own file: what the disk spoilt there is written anew
-from memory.
+A member that could not use what it got makes the leader check its own file, and so does a file that the leader cannot
+read while it sends it: what the disk spoilt there is written anew from memory.
 """
 
+import errno
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import google_crc32c
 
 from raftreg.consensus import messages as m
+from raftreg.consensus.disk import NO_HANDLE_ERRNOS
 from raftreg.consensus.serializer import RETRY_S
 from raftreg.consensus.snapshot import Snapshot, SnapshotStore
 from raftreg.errors import Damaged, NewerFormat, StartRefused
@@ -82,18 +84,20 @@ class SnapshotTransfers:
         )  # What was held of the log is in the snapshot, or is found out after it.
         try:
             handle, index, term, size = self.store.open_newest()
-        except OSError as error:
+        except (OSError, Damaged) as error:
             self._put_it_off(member, error)
             return
         _log.info("sending snapshot %d (%d KiB) to %s", index, size >> 10, member)
         sending = self.active[member] = Sending(handle, index, term, size, progress_at=self.engine.now())
         self._send(member, sending, b"")
 
-    def _put_it_off(self, member: str, error: object) -> None:
+    def _put_it_off(self, member: str, error: OSError | Damaged) -> None:
         """There is nothing to send. Until the next try the member gets no entries either, which it would refuse."""
         self.forget(member)
         self._put_off[member] = self.engine.now() + RETRY_S
         _log.error("cannot send a snapshot to %s, next try in %.0f s: %s", member, RETRY_S, error)
+        if isinstance(error, Damaged) or error.errno not in NO_HANDLE_ERRNOS:
+            self._examine()
 
     def serves(self, member: str) -> bool:
         """Whether a member gets a snapshot, or will, so that it has no use for entries now."""
@@ -106,7 +110,15 @@ class SnapshotTransfers:
 
     def _pump(self, member: str, sending: Sending) -> None:
         while sending.sent < sending.size and sending.sent - sending.acked < WINDOW_BYTES:
-            data = self.store.disk.read(sending.handle, sending.sent, CHUNK_BYTES)
+            try:
+                data = self.store.disk.read(sending.handle, sending.sent, CHUNK_BYTES)
+                if not data:
+                    raise OSError(
+                        errno.EIO, f"snapshot {sending.index} ends at {sending.sent} of {sending.size} bytes"
+                    )
+            except OSError as error:
+                self._put_it_off(member, error)
+                return
             if not self._send(member, sending, data):
                 return
             sending.sent += len(data)
@@ -189,7 +201,8 @@ class SnapshotTransfers:
             _log.error("%s, so a member could not use it: writing it anew from memory", what)
             self.engine.serializer.write_now()
         elif isinstance(outcome, (StartRefused, OSError)):
-            _log.error("cannot check the newest snapshot: %s", outcome)
+            _log.error("cannot check the newest snapshot, writing it anew from memory: %s", outcome)
+            self.engine.serializer.write_now()
         elif isinstance(outcome, BaseException):
             raise outcome
 

@@ -2,7 +2,6 @@
 
 import errno
 from pathlib import Path
-from typing import NoReturn
 
 import msgpack
 import pytest
@@ -378,53 +377,6 @@ def test_no_room_for_a_snapshot_that_arrives_is_waited_out(
         leader.engine.tick()
         pump(leader, member)
     assert leader.machine.applied == member.machine.applied
-
-
-def out_of_files(*_: object) -> NoReturn:
-    raise OSError(errno.EMFILE, "Too many open files")
-
-
-def catch_up(leader: Host, member: Host, seconds: float) -> None:
-    """Time passes in which the leader ticks, and everything arrives."""
-    for _ in range(round(seconds / 0.21)):
-        pump(leader, member)
-        leader.clock.time += 0.21
-        leader.ack("b")
-        leader.engine.tick()
-
-
-def test_a_snapshot_that_cannot_be_opened_is_sent_later(
-    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A leader without file descriptors goes on, says so now and then, and sends the member nothing meanwhile."""
-    leader, member = long_log(tmp_path, clock, monkeypatch)
-    with monkeypatch.context() as patch:
-        patch.setattr(leader.store.disk, "open", out_of_files)
-        catch_up(leader, member, 6.0)
-        told = [line for line in caplog.messages if "cannot send a snapshot to c, next try in 5 s" in line]
-        assert len(told) == 2
-        leader.propose(b"more")
-        leader.engine.tick()
-        assert [] == [message for to, message in leader.sent if to == "c" and message[0] in "ES"]
-    catch_up(leader, member, 6.0)
-    leader.ack("b")
-    catch_up(leader, member, 1.0)
-    assert leader.machine.applied == member.machine.applied
-
-
-def test_snapshots_that_cannot_be_listed_keep_the_log(
-    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A node without file descriptors goes on when a snapshot is complete; the next one lets the log go."""
-    host = filled(tmp_path / "a", clock)
-    kept, durable = host.log.dropped_through, host.engine.serializer.durable_index
-    with monkeypatch.context() as patch:
-        patch.setattr(host.store.disk, "listdir", out_of_files)
-        host.engine.serializer.became_durable()
-    assert (kept, durable) == (host.log.dropped_through, host.engine.serializer.durable_index)
-    follow(host, [b"x"] * 12)
-    assert host.engine.serializer.durable_index > durable
-    assert host.log.dropped_through > kept
 
 
 def test_an_unreadable_snapshot_is_told_in_one_line(tmp_path: Path, clock: FakeClock) -> None:
