@@ -76,6 +76,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         self.role_number = 0  # pysyncobj's: follower, candidate, leader
         self.newer = Newer(self)
         self._told: Placed | None = None  # newest committed member set that another node told of
+        store.clear()
         snapshot, damages = store.newest_whole()
         placed, covered = (snapshot.placed, snapshot.previous[1]) if snapshot else (None, 0)
         self.journal = Journal(log, records, genesis, placed, covered)

@@ -30,6 +30,9 @@ NEW_DISK = "The disk is failing: copy the data directory to a good one while it 
 LOST_AND_FOUND = "lost+found"
 """What the root of many a file system has in it: a data directory that is one is empty nevertheless."""
 
+NEW = ".new"
+"""Ends the name of a file that is being written: a crash may leave one."""
+
 _PREFIX = struct.Struct("<8sIII")
 _HINTS = {
     errno.EACCES: "Give the user that runs raftreg the right to write there, or choose another --data-dir",
@@ -70,7 +73,7 @@ def write_atomically(path: Path, data: bytes, *, disk: Disk | None = None) -> No
     SyncFailed when the disk cannot be trusted any more.
     """
     disk = disk or RealDisk()
-    fresh = path.with_name(path.name + ".new")
+    fresh = path.with_name(path.name + NEW)
     with explained(path, "write"):
         try:
             handle = disk.open(fresh, create=True)

@@ -11,6 +11,7 @@ the older snapshot takes the place of a damaged one only if the log has the rest
 """
 
 import errno
+import logging
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,11 +22,12 @@ import msgpack
 
 from raftreg import versions
 from raftreg.consensus.disk import Disk, RealDisk
-from raftreg.consensus.files import BRING_BACK, NEW_DISK, explained, write_atomically
+from raftreg.consensus.files import BRING_BACK, NEW, NEW_DISK, explained, write_atomically
 from raftreg.consensus.journal import Entry, Placed
 from raftreg.consensus.members import Members
 from raftreg.errors import Damaged, NewerFormat, StartRefused
 
+_log = logging.getLogger(__name__)
 _MAGIC = b"raftreg-snapshot\x01\n"  # stays: the version is in the head, where a checksum tells it from damage
 _CHUNK_HEADER = struct.Struct("<II")
 _CHUNK_BYTES = 1 << 20
@@ -144,6 +146,15 @@ class SnapshotStore:
         self.directory = directory
         self.cluster_id = cluster_id
         self.disk = disk or RealDisk()
+
+    def clear(self) -> None:
+        """At a start: remove what a crash left of snapshots that were being written or received."""
+        for name in self.disk.listdir(self.directory):
+            if name == self._incoming.name or (name.startswith(_PREFIX) and name.endswith(NEW)):
+                try:
+                    self.disk.unlink(self.directory / name)
+                except OSError as error:
+                    _log.warning("cannot remove %s, which a crash left: %s", self.directory / name, error)
 
     def indexes(self) -> list[int]:
         """Raft indexes of the snapshots on disk, newest first."""

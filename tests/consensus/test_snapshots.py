@@ -116,6 +116,17 @@ def test_a_crash_between_snapshot_and_cut_keeps_the_tail(tmp_path: Path, clock: 
     assert (30, 9, 8) == (again.engine.journal.last, again.engine.raftLastApplied, again.engine.journal.first)
 
 
+def test_what_a_crash_left_of_a_snapshot_goes_at_the_start(tmp_path: Path, clock: FakeClock) -> None:
+    """A file that was being written or received is of no use, as large as the state, and never overwritten."""
+    host = filled(tmp_path / "a", clock)
+    kept = sorted(path.name for path in (tmp_path / "a").iterdir())
+    for name in ("snapshot-00000000000000000099.new", "receiving"):
+        (tmp_path / "a" / name).write_bytes(b"half")
+    (tmp_path / "a" / "meta.new").write_bytes(b"not ours")
+    Host(tmp_path / "a", clock, log=MemoryLog(host.log.records), snapshot_entries=10)
+    assert sorted([*kept, "meta.new"]) == sorted(path.name for path in (tmp_path / "a").iterdir())
+
+
 def test_the_loop_does_not_wait_for_a_snapshot(tmp_path: Path, clock: FakeClock) -> None:
     """While the other thread writes, the node goes on applying and begins no second snapshot."""
     host = Host(tmp_path / "a", clock, snapshot_entries=10)
