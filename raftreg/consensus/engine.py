@@ -33,8 +33,6 @@ __all__ = ["Committed", "Engine", "Timing", "World"]
 _log = logging.getLogger(__name__)
 PENDING_BYTES = 64 << 20
 _PAST_DUE_S = 0.001  # pysyncobj sends its heartbeats when their time is over, not when it comes
-# A snapshot is due, however few the entries are: the log above the last one is in memory.
-LOG_BYTES = 256 << 20
 SLOW_DISK_S = 2.0  # a leader whose disk takes longer holds everybody up: it gives the lead away
 _LEADER = 2  # pysyncobj's number for the role
 
@@ -410,7 +408,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         if self.journal.log.synced >= self.journal.log.seq:
             self._disk_moved_at = self.now()
         self.election.tick()
-        if self.journal.size_bytes > LOG_BYTES:
+        if self.serializer.log_is_large:
             self.forceLogCompaction()
         if self.leading or self._has_work:
             self._onTick(0)

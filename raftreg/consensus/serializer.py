@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 RETRY_S = 5.0
-LONGEST_LOG = 8  # times the entries after which a snapshot is due
+# A snapshot is due, however few the entries are: the log above the last one is in memory.
+LOG_BYTES = 256 << 20
+# While a member catches up the log may be so many times as long, in entries and in bytes.
+LONGEST_LOG, LARGEST_LOG = 8, 2
 
 
 class Serializer:
@@ -61,6 +64,11 @@ class Serializer:
             return False
         return bool(engine.raftLastApplied == engine.raftCommitIndex)
 
+    @property
+    def log_is_large(self) -> bool:
+        """Whether the log takes so much memory that a snapshot is due for that alone."""
+        return bool(self.engine.journal.size_bytes > LOG_BYTES)
+
     def checkSerializing(self) -> tuple[Any, int | None]:  # pysyncobj's name
         """State of the snapshot being written, asked at each tick; pysyncobj cuts its log after SUCCESS."""
         if self._finished is not None:
@@ -73,9 +81,11 @@ class Serializer:
     def _must_wait(self) -> bool:
         """While a member catches up the log is not cut, within reason: it needs what follows its snapshot."""
         engine = self.engine
-        longest = engine.conf.logCompactionMinEntries * LONGEST_LOG
-        catching_up = engine.transfers.under_way() or engine.feed.holding
-        return catching_up and len(engine.journal) < longest
+        if len(engine.journal) >= engine.conf.logCompactionMinEntries * LONGEST_LOG:
+            return False
+        if engine.journal.size_bytes > LOG_BYTES * LARGEST_LOG:
+            return False
+        return engine.transfers.under_way() or engine.feed.holding
 
     def serialize(self, data: tuple[Any, Entry, Entry, Any], id_: int) -> None:
         """Copy the state now, encode and write it in another thread."""

@@ -429,7 +429,7 @@ def test_few_large_entries_make_a_snapshot_due(
     tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the log holds in memory is bounded in bytes too, not only in entries."""
-    monkeypatch.setattr("raftreg.consensus.engine.LOG_BYTES", 3000)
+    monkeypatch.setattr("raftreg.consensus.serializer.LOG_BYTES", 3000)
     host = Host(tmp_path / "a", clock, snapshot_entries=1000)
     host.append("b", 1, 1, 0, [(NO_OP, 1)], commit=2)
     for index in range(2, 40):
@@ -439,3 +439,24 @@ def test_few_large_entries_make_a_snapshot_due(
     assert [] != host.store.indexes()
     assert host.engine.journal.size_bytes < 5000
     assert sum(len(data) for data, _, _ in host.engine.journal.entries) == host.engine.journal.size_bytes
+
+
+def test_a_member_that_catches_up_does_not_make_the_log_boundless(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is connected and never takes its snapshot keeps twice the bytes in memory, not any number of them."""
+    leader, _ = long_log(tmp_path, clock, monkeypatch)
+    leader.engine.transfers.begin("c")
+    monkeypatch.setattr("raftreg.consensus.serializer.LOG_BYTES", 5000)
+    leader.engine.conf.logCompactionMinEntries = 1000
+    largest = 0
+    for _ in range(100):
+        clock.time += 0.01
+        leader.propose(b"x" * 500)
+        largest = max(largest, leader.engine.journal.size_bytes)
+        leader.sync()
+        leader.ack("b")
+        leader.engine.tick()
+        leader.engine.tick()
+    assert leader.engine.transfers.under_way()
+    assert 2 * 5000 < largest < 3 * 5000
