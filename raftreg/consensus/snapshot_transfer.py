@@ -160,10 +160,17 @@ class SnapshotTransfers:
         for member in [name for name, due in self._put_off.items() if now >= due]:
             self.forget(member)
             self.engine.want_broadcast()
+        for member in self._outdated():
+            self.forget(member)
         for member, sending in self.active.items():
             if now - sending.progress_at > STALLED_S:
                 sending.progress_at, sending.sent, sending.probed = now, sending.acked, False
                 self._send(member, sending, b"")
+
+    def _outdated(self) -> list[str]:
+        """Members that went away while they got a snapshot that is not the newest any more: its file may be deleted."""
+        up, newest = self.engine.guard.up, self.engine.serializer.durable_index
+        return [name for name, sending in self.active.items() if name not in up and sending.index < newest]
 
     def _on_chunk_ack(self, member: str, message: "Message") -> None:
         _, term, index, index_term, have = message

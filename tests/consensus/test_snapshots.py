@@ -203,6 +203,27 @@ def test_a_transfer_survives_lost_chunks(
     assert leader.machine.applied == member.machine.applied
 
 
+def test_a_member_that_went_away_keeps_no_old_snapshot_open(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its transfer is resumed when it comes back, unless there is a newer one: a deleted file would stay for ever."""
+    leader, member = long_log(tmp_path, clock, monkeypatch)
+    pump(leader, member, loss=2)
+    leader.engine.guard.peer_down("c")
+    leader.engine.tick()
+    assert "c" in leader.engine.transfers.active
+    leader.engine.serializer.write_now()
+    leader.engine.tick()
+    assert {} == leader.engine.transfers.active
+    leader.engine.guard.peer_up("c")
+    for _ in range(3):
+        pump(leader, member)
+        clock.time += 0.21
+        leader.ack("b")
+        leader.engine.tick()
+    assert leader.machine.applied == member.machine.applied
+
+
 def test_a_needless_snapshot_is_confirmed_without_being_installed(tmp_path: Path, clock: FakeClock) -> None:
     """A member that has the entry already never goes back, and drops no matching tail."""
     host = filled(tmp_path / "a", clock)
