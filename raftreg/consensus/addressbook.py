@@ -23,7 +23,7 @@ class AddressBook:
         self, given: Mapping[str, tuple[str, int]], remembered: Mapping[str, str] | None = None
     ) -> None:
         """`given`: by name, the operator's word. `remembered`: by id, what members said before this start."""
-        self._given = given
+        self._given = {name.lower(): address for name, address in given.items()}
         self._heard: dict[str, Address] = {}
         self._remembered: dict[str, Address] = {}
         for member, text in (remembered or {}).items():
@@ -57,7 +57,7 @@ class AddressBook:
 
     def of(self, member: str) -> tuple[str, int] | None:
         """The address of a member, None if it is not known."""
-        if (given := self._given.get(name_of(member))) is not None:
+        if (given := self._given.get(name_of(member).lower())) is not None:
             return given
         tables = (self._heard, self._remembered, self._hints, self._told)
         return next((table[member] for table in tables if member in table), None)

@@ -13,7 +13,7 @@ told the genesis and stores it.
 from collections.abc import Collection, Iterable
 from typing import Protocol
 
-from raftreg.consensus.members import Members, name_of
+from raftreg.consensus.members import Members, name_of, same_name
 
 NOT_ADMITTED = "not admitted: "
 """Begins every refusal that the refused node cannot outwait: it must be mended by an operator."""
@@ -49,10 +49,12 @@ class Bootstrap:
     def __init__(self, name: str, member_id: str, peers: Iterable[str]) -> None:
         self.name = name
         self.member_id = member_id
-        names = frozenset(peers)
-        self.named = name in names  # else it only waits to be told of a cluster
-        self.others = names - {name}
-        self._empty: dict[str, str] = {}  # name -> member id of peers that are connected and have no cluster
+        names = {peer.lower(): peer for peer in peers}
+        self.named = names.pop(name.lower(), None) is not None  # else it only waits to be told of a cluster
+        self.others = names  # as the operator wrote them, by folded name
+        self._empty: dict[
+            str, str
+        ] = {}  # folded name -> member id of peers that are connected, without a cluster
         self._cluster_exists = False
 
     def met(self, hello: Introduction) -> None:
@@ -60,7 +62,7 @@ class Bootstrap:
         if hello.cluster_id is not None:
             self._cluster_exists = True
         else:
-            self._empty[hello.name] = hello.member_id
+            self._empty[hello.name.lower()] = hello.member_id
 
     def lost(self, member_id: str) -> None:
         """A peer was disconnected: whoever comes back must say hello again."""
@@ -69,11 +71,12 @@ class Bootstrap:
     @property
     def missing(self) -> list[str]:
         """Names of the peers that are waited for."""
-        return sorted(self.others - set(self._empty))
+        return sorted(peer for name, peer in self.others.items() if name not in self._empty)
 
     def genesis(self) -> bytes | None:
         """The genesis entry if this node is to make it now, else None."""
-        first = self.named and self.name == min(self.others | {self.name})
+        own = self.name.lower()
+        first = self.named and own == min([own, *self.others])
         if not first or self._cluster_exists or self.missing:
             return None
         ids = [self._empty[name] for name in self.others]
@@ -86,7 +89,7 @@ def refusal_without_cluster(own_name: str, peers: Iterable[str], hello: Introduc
     `peers`: the names of those with which it would make one; none if it only waits to be told of one.
     """
     names = list(peers)
-    if names and hello.name not in names:
+    if names and not any(same_name(hello.name, name) for name in names):
         if hello.cluster_id is not None:  # It has others to turn to: this is no reason for it to end.
             return f"{own_name} is empty, and {hello.name} is not in its --peers: give it --join HOST:PORT instead"
         return (
@@ -113,10 +116,10 @@ def refusal_of_stranger(
 ) -> str | None:
     """Why a node of a cluster lets in no peer of which no member set knows; the peer goes on trying. None if it does.
 
-    `connected`: ids of those that are; `known`: ids in the member sets.
+    `connected`: ids of those that are, and of the node itself; `known`: ids in the member sets.
     """
     others = [member for member in connected if member != hello.member_id]
-    same = [member for member in others if name_of(member).lower() == hello.name.lower()]
+    same = [member for member in others if same_name(name_of(member), hello.name)]
     if same:
         return (
             f"{same[0]} is connected and alive, and {hello.member_id} has its name: wait until that one is known to "
@@ -129,5 +132,5 @@ def refusal_of_stranger(
 
 def what_to_run(name: str, member_id: str, members: Collection[str]) -> str:
     """The command that makes a stranger a member beside these."""
-    known = any(name_of(member).lower() == name.lower() for member in members if member != member_id)
+    known = any(same_name(name_of(member), name) for member in members if member != member_id)
     return f"raftreg operator raft {'replace' if known else 'add'} {name}"

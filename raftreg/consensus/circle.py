@@ -17,7 +17,7 @@ from raftreg.consensus.driver import Driver
 from raftreg.consensus.hello import TOO_OLD, Hello
 from raftreg.consensus.identity import DataDir
 from raftreg.consensus.journal import Placed
-from raftreg.consensus.members import Members, name_of
+from raftreg.consensus.members import Members, name_of, same_name
 from raftreg.consensus.settings import RaftSettings
 from raftreg.consensus.target import Target
 from raftreg.consensus.told import Notice, notice, read_notice
@@ -122,7 +122,7 @@ class Circle:
         """Whether to talk to a peer: None, or why not."""
         why = refusal(self.driver.engine.members.cluster_id, self._settings.name, hello)
         if why is None and hello.member_id not in self.known:
-            why = refusal_of_stranger(hello, self._met, self.known)
+            why = refusal_of_stranger(hello, {*self._met, self._me}, self.known)
         return why or self._mismatch(hello) or self._forgot(hello)
 
     def _mismatch(self, hello: Hello) -> str | None:
@@ -263,10 +263,10 @@ class Circle:
         addresses = [(member, of(member)) for member in sorted(members)]
         targets = [Target(name_of(member), address, member) for member, address in addresses if address]
         if members.isdisjoint(self._met):
-            names = {target.name for target in targets}
-            targets += [Target(*peer) for peer in settings.peers.items() if peer[0] not in names]
+            names = {target.name.lower() for target in targets}
+            targets += [Target(*peer) for peer in settings.peers.items() if peer[0].lower() not in names]
             targets += [Target("", address) for address in settings.join]
-        self._outside.aim(target for target in targets if target.name != settings.name)
+        self._outside.aim(target for target in targets if not same_name(target.name, settings.name))
 
     # -- for people ------------------------------------------------------------------------------------------------
     def _say_standing(self) -> None:

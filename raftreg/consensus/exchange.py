@@ -13,6 +13,7 @@ from raftreg.consensus.boot import FORGETFUL
 from raftreg.consensus.frames import encode_frame
 from raftreg.consensus.hello import CHALLENGE_BYTES, DIALER, UNPROVED, Handshake, Hello
 from raftreg.consensus.link import Link
+from raftreg.consensus.members import same_name
 from raftreg.consensus.notices import Notices
 
 logger = logging.getLogger("raftreg.consensus.transport")
@@ -261,12 +262,12 @@ class Exchange:
             link.flush()
 
     def _judge(self, link: Link, own: Hello, hello: Hello) -> str | None:
-        if hello.name == own.name:
+        if same_name(hello.name, own.name):
             if hello.nonce == own.nonce:
                 return f"this address leads back to {own.name} itself: check --peers or --join"
-            return f"another process calls itself {own.name} too: names must differ"
+            return f"another process calls itself {own.name} too: names must differ, and not only in case"
         target = link.target
-        if target is not None and target.name and hello.name != target.name:
+        if target is not None and target.name and not same_name(hello.name, target.name):
             return f"{Address(*target.address)} was dialed as {target.name}, but {hello.name} answers: check --peers"
         return self._copied(hello) or self._delegate.judge(hello)
 

@@ -29,12 +29,17 @@ def name_of(member_id: str) -> str:
     return member_id.rpartition(".")[0] or member_id
 
 
+def same_name(one: str, other: str) -> bool:
+    """Whether two names are one: they are compared without regard to case."""
+    return one.lower() == other.lower()
+
+
 def goes_by(which: str, member_id: str, name: str, address: str) -> bool:
     """Whether an operator may call a node that: by its id, its UUID, its Raft address, or in any case its name."""
     incarnation = member_id.rpartition(".")[2]
     return (
         which in (member_id, address)
-        or which.lower() == name.lower()
+        or same_name(which, name)
         or which.replace("-", "").lower() == incarnation
     )
 

@@ -159,9 +159,9 @@ class Peers:
             return self._bootstrap.named  # Else somebody may yet have a cluster to join.
         if self.circle.admission.was_let_in:
             return False
-        self._refused_by.add(name)
+        self._refused_by.add(name.lower())
         voters = map(name_of, self.circle.newest.members.voters)
-        others = {*voters, *self.settings.peers} - {self.settings.name}
+        others = {one.lower() for one in (*voters, *self.settings.peers)} - {self.settings.name.lower()}
         return 2 * len(self._refused_by & others) > len(others)
 
     def _condemn(self, said: str) -> None:

@@ -24,6 +24,7 @@ from raftreg.consensus.dialer import Dialer
 from raftreg.consensus.exchange import KEEPALIVE_S, Delegate, Exchange
 from raftreg.consensus.hello import Hello
 from raftreg.consensus.link import Link, link_factory
+from raftreg.consensus.members import same_name
 from raftreg.consensus.target import Target
 from raftreg.errors import StartRefused
 
@@ -122,7 +123,7 @@ class Transport:
 
     def aim(self, targets: Iterable[Target]) -> None:
         """Dial these from now on, and nobody else. Connections that there are stay."""
-        self._targets = [target for target in targets if target.name != self._name]
+        self._targets = [target for target in targets if not same_name(target.name, self._name)]
         if self._server is None or self._exchange.stopping:
             return
         wanted = {target.key: target for target in self._targets}
@@ -149,7 +150,7 @@ class Transport:
     def redial(self, name: str) -> None:
         """Try now to reach a name that is not connected, without waiting for its next turn."""
         for dialer, _ in self._dialers.values():
-            if dialer.target.name in (name, ""):
+            if not dialer.target.name or same_name(dialer.target.name, name):
                 dialer.changed()
 
     # For dialers (dialer.Switchboard).
@@ -160,7 +161,9 @@ class Transport:
         if target.member_id is not None:
             return target.member_id in live
         if target.name:
-            return any(link.peer is not None and link.peer.name == target.name for link in live.values())
+            return any(
+                link.peer is not None and same_name(link.peer.name, target.name) for link in live.values()
+            )
         return any(link.target == target for link in live.values())
 
     def jitter(self) -> float:

@@ -3,7 +3,8 @@
 from raftreg import versions
 from raftreg.consensus import Status, StrangerStatus
 from raftreg.consensus.boot import what_to_run
-from raftreg.registry.member_names import is_silent
+from raftreg.consensus.members import same_name
+from raftreg.registry.member_names import is_namesake, is_silent, second_process
 from raftreg.registry.standing import standing_outside
 
 
@@ -69,12 +70,21 @@ def advice_on(status: Status) -> list[str]:
 
 
 def is_back(status: Status, stranger: StrangerStatus) -> bool:
-    """Whether a node that waits has the name of a member: that one's data directory is lost, then, or was replaced."""
-    return any(peer.name.lower() == stranger.name.lower() for peer in status.peers)
+    """Whether a node that waits has the name of a member: that one's data directory is lost, then, or was replaced.
+
+    But not while that member is alive.
+    """
+    return any(
+        same_name(peer.name, stranger.name) and not is_namesake(status, peer, stranger)
+        for peer in status.peers
+    )
 
 
 def advice_on_stranger(status: Status, stranger: StrangerStatus) -> str:
     """What to do about a node that is connected and no member."""
+    alive = [peer for peer in status.peers if is_namesake(status, peer, stranger)]
+    if alive:
+        return f"{alive[0].name} is a member and alive, and {second_process(stranger)}"
     why = "is back with an empty data directory" if is_back(status, stranger) else "waits to be added"
     command = what_to_run(stranger.name, stranger.id, [peer.id for peer in status.peers])
     return f"{stranger.name} {why}: {command}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from raftreg.consensus import ChangeKind, MemberChange, PeerStatus, Status, StrangerStatus
-from raftreg.consensus.members import goes_by
+from raftreg.consensus.members import goes_by, same_name
 from raftreg.errors import Refused
 
 SILENT_S = 1.0  # a member that was not heard for longer is taken for dead when changes are weighed
@@ -52,6 +52,17 @@ def is_silent(peer: PeerStatus, status: Status) -> bool:
     if peer.id == status.id:
         return False
     return peer.last_contact_s is None or peer.last_contact_s > SILENT_S
+
+
+def is_namesake(status: Status, peer: PeerStatus, stranger: StrangerStatus) -> bool:
+    """Whether a node that waits bears the name of a member that is alive, and so is not what that was before."""
+    return peer.connected and not is_silent(peer, status) and same_name(peer.name, stranger.name)
+
+
+def second_process(stranger: StrangerStatus) -> str:
+    """What to do about the namesake of a member that is alive."""
+    where = f" at {stranger.address}" if stranger.address else ""
+    return f"{stranger.id}{where} is a second process with its name. Stop it, or start it with another --node"
 
 
 def resolve(status: Status, wish: Wish) -> MemberChange:
@@ -111,7 +122,12 @@ def _substitute(status: Status, old: PeerStatus, by: str) -> Known:
     named = by or old.name
     strangers = [node for node in status.strangers if is_called(node, named)]
     if strangers:
-        return _one(named, strangers)
+        stranger = _one(named, strangers)
+        if is_namesake(status, old, stranger):
+            raise Refused(
+                409, f"{old.name} is alive, so nobody of its name comes for it: {second_process(stranger)}"
+            )
+        return stranger
     present = [peer for peer in status.peers if is_called(peer, named) and peer.id != old.id]
     if present:
         raise Refused(409, f"{present[0].name} is a member already: once it is a voter, remove {old.name}")

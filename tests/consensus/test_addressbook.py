@@ -35,7 +35,7 @@ def test_the_operator_comes_before_the_process_before_the_log_before_the_others(
     book.heard(hello("n2", "[::1]:8300"))
     assert ("[::1]:8300", ("::1", 8300)) == (book.text("n2.a"), book.of("n2.a"))
     book.heard(hello("n1", "n1:8300"))
-    assert "given:1" == book.text("n1.a")
+    assert "given:1" == book.text("n1.a") == book.text("N1.a")
     assert {"n1.a": "n1:8300", "n2.a": "[::1]:8300"} == book.texts(["n2.a", "n1.a", "n9.a"])
 
 

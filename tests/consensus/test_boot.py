@@ -38,6 +38,18 @@ def test_the_least_name_makes_the_genesis_when_all_are_there() -> None:
     assert frozenset({"n1.x", "n2.y", "n3.z"}) == members.voters
 
 
+def test_peers_are_known_in_any_case() -> None:
+    """--peers may write a name otherwise than its node does, here and there."""
+    boot = Bootstrap("n1", "n1.x", ("N1", "N2", "n3"))
+    boot.met(Hello("n2", "n2.y"))
+    assert ["n3"] == boot.missing
+    boot.met(Hello("N3", "N3.z"))
+    members = Members.decode(boot.genesis() or b"")
+    assert members is not None
+    assert frozenset({"n1.x", "n2.y", "N3.z"}) == members.voters
+    assert refusal_without_cluster("n1", ("N1", "N2"), Hello("n2", "n2.y")) is None
+
+
 def test_others_never_make_a_genesis() -> None:
     """They wait for it."""
     boot = Bootstrap("n2", "n2.y", NAMES)

@@ -293,6 +293,19 @@ def test_the_name_of_a_member_is_free_when_that_has_ended(tmp_path: Path) -> Non
     with_growth(tmp_path, scenario)
 
 
+def test_nobody_gets_the_name_of_a_living_member_by_writing_it_otherwise(tmp_path: Path) -> None:
+    """Not from that member itself either; it would advise to be replaced by it."""
+
+    async def scenario(growth: Growth) -> None:
+        n1 = await growth.found("n1")
+        second = await growth.begin("N1", "n1")
+        await asyncio.sleep(0.5)
+        assert ("starting", ()) == (second.status().role, n1.status().strangers)
+        assert {} == growth.ended
+
+    with_growth(tmp_path, scenario)
+
+
 def test_who_has_no_cluster_and_nobody_to_ask_is_told_the_three_ways(tmp_path: Path) -> None:
     """Nothing is left behind, so that each of them is still open."""
 

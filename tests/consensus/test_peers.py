@@ -86,6 +86,16 @@ def test_other_refusals_do_not_end_a_node_that_was_let_in(refused: Refused, text
     assert [] == refused.ends
 
 
+def test_a_peer_counts_once_however_it_is_written(tmp_path: Path) -> None:
+    """N2 and n2 are one."""
+    refused = Refused(tmp_path / "n1", Circle(met=False))
+    for name in ("n2", "N2"):
+        refused.peers.told_refused(name, f"{NOT_ADMITTED}go away")
+    assert [] == refused.ends
+    refused.peers.told_refused("N3", f"{NOT_ADMITTED}go away")
+    assert 1 == len(refused.ends)
+
+
 def test_a_node_that_a_majority_of_the_others_refuses_ends(tmp_path: Path) -> None:
     """What each of them says may be a mistake of its own."""
     refused = Refused(tmp_path / "n1", Circle(met=False))

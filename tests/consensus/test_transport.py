@@ -222,6 +222,21 @@ async def test_address_that_leads_back(caplog: pytest.LogCaptureFixture) -> None
     assert any("leads back to n1 itself" in line for line in caplog.messages)
 
 
+@on_loop
+async def test_a_name_in_another_case_is_the_same_name(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever calls itself as this node does is refused, and a peer may be written otherwise than it calls itself."""
+    known = addresses("n1", "n2")
+    n1 = Wire("n1", {"n1": known["n1"], "N2": known["n2"]})
+    n2 = Wire("n2", known)
+    other = Wire("N1", {}, listen=free_address())
+    other.transport.aim([Target("", known["n1"])])
+    async with running(n1, n2, other):
+        await n1.until_connected(n2)
+        await other.until(lambda: bool(other.told))
+        assert {n2.id} == n1.transport.connected()
+    assert "another process calls itself n1 too: names must differ, and not only in case" in other.told[0][1]
+
+
 GARBAGE = {
     "random": bytes(range(7, 250)) * 40,
     "huge": struct.pack(">I", 1 << 31) + b"x",

@@ -177,6 +177,7 @@ def test_the_leader_says_once_who_waits_and_what_to_run(caplog: pytest.LogCaptur
     """As a warning where a member lost its data directory; nobody has to run anything where it comes in by itself."""
 
     async def scenario(cluster: MemberCluster, registries: dict[str, Registry]) -> None:
+        cluster.members["b.1"] = peer("b", silent_s=2)
         cluster.strangers = {"b.9": stranger("b"), "d.9": stranger("d")}
         for rejoin in (False, True):
             duty = AutopilotDuty(registries["a"], rejoin=rejoin)

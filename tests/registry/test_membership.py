@@ -141,6 +141,22 @@ def test_a_member_has_several_names(which: str) -> None:
     assert MemberChange("remove", f"c.{UUID}") == resolve(status, Wish("remove", which))
 
 
+def test_a_living_member_is_not_replaced_by_its_namesake() -> None:
+    """That is a second process, in whatever case it writes the name: the leader itself is safe from it, too."""
+    status = view(*THREE, strangers=(stranger("A"), stranger("c"), stranger("d")))
+    for wish in (Wish("replace", "a"), Wish("replace", "a.1", "A.9"), Wish("replace", "c")):
+        with pytest.raises(Refused) as refused:
+            resolve(status, wish)
+        assert 409 == refused.value.status
+        assert "is alive, so nobody of its name comes for it" in refused.value.text
+        assert (
+            "is a second process with its name. Stop it, or start it with another --node"
+            in refused.value.text
+        )
+    text = "a is a member and alive, and A.9 at A:9 is a second process with its name. Stop it, or start it with "
+    assert f"{text}another --node" in advice_on(status)
+
+
 LOST = view(*THREE[:2], peer("c", silent_s=40), strangers=(stranger("c"), stranger("d")))
 
 
