@@ -44,6 +44,19 @@ def parse_range(text: str, default: Range) -> Range:
     return (int(least), int(greatest)) if int(least) <= int(greatest) else default
 
 
+def misfit_text(name: str, known: Range, level: int) -> str | None:
+    """Why a node that knows these levels cannot be in a cluster at that level, and what to do; None if it can."""
+    least, greatest = known
+    if least <= level <= greatest:
+        return None
+    why = f"the cluster is at feature level {level}, and {name} knows levels {least} to {greatest}"
+    if greatest < level:
+        return f"{why}: upgrade raftreg on {name}"
+    return (
+        f"{why}: start a release there that knows {level} as well, and upgrade it when the level was raised"
+    )
+
+
 def closed_text(what: str, needed: int, level: int) -> str:
     """Why something of a later level cannot be done yet, and what to do."""
     return (

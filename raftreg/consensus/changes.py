@@ -9,6 +9,7 @@ from the append on; whoever asked hears of it when the entry is committed. The r
     * Nobody becomes a voter before it has caught up (`catch_up`).
     * A leader never writes a set without itself: it hands over, and the next leader does it.
     * Most of the new voters were heard just now. Else the change, and all that follows, might never be committed.
+    * Nobody comes whose release does not know the feature level in force.
     * Never the last voter (`Members.step`).
 """
 
@@ -42,6 +43,8 @@ class Changes:
         self._check_moment()
         if change.standby and (level := engine.machine.level()) < versions.STANDBYS:
             raise Refused(_CONFLICT, versions.closed_text("a standby", versions.STANDBYS, level))
+        if change.kind != "remove":
+            self._check_level(change.member)
         before = len(engine.members.voters)
         members = engine.members.step(change)
         if engine.member_id not in members.voters:
@@ -68,6 +71,13 @@ class Changes:
         under_way = engine.journal.placed.index
         if under_way > engine.raftCommitIndex:
             why = f"another change of members (entry {under_way}) is not committed yet: try again when it is"
+            raise Refused(_CONFLICT, why)
+
+    def _check_level(self, member: str) -> None:
+        """Nobody comes who cannot read what the cluster writes; who is not connected is judged when it is."""
+        level, known = self.engine.machine.level(), self.engine.world.levels_of(member)
+        why = None if known is None else versions.misfit_text(name_of(member), known, level)
+        if why is not None:
             raise Refused(_CONFLICT, why)
 
     def _hand_over(self) -> HandingOver | Refused:

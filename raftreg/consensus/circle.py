@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from raftreg import versions
 from raftreg.consensus import StrangerStatus
 from raftreg.consensus import messages as m
 from raftreg.consensus.addressbook import AddressBook
@@ -127,15 +128,9 @@ class Circle:
 
     def _mismatch(self, hello: Hello) -> str | None:
         """A refusal if a process does not know the feature level of the cluster."""
-        level, (least, greatest) = self.driver.engine.machine.level(), hello.levels
-        if least <= level <= greatest:
-            return None
-        known = (
-            f"the cluster is at feature level {level}, and {hello.name} knows levels {least} to {greatest}"
-        )
-        if greatest < level:
-            return f"{TOO_OLD}{known}: upgrade raftreg on {hello.name}"
-        return f"{known}: start a release there that knows {level} as well, and upgrade it when the level was raised"
+        level = self.driver.engine.machine.level()
+        why = versions.misfit_text(hello.name, hello.levels, level)
+        return why if why is None or hello.levels[1] >= level else TOO_OLD + why
 
     def levels_of(self, member: str) -> tuple[int, int] | None:
         """The feature levels that a connected process knows, None if it is not connected."""
@@ -234,7 +229,7 @@ class Circle:
         self._say_standing()
 
     def changed(self) -> None:
-        """The member set in use, the committed one, or the newest that was told is another one."""
+        """The member set in use, the committed one, the newest that was told, or the feature level is another one."""
         self._book.hinted(self.newest.members)
         kept = self.known | set(self._met)
         self._book.keep(kept)

@@ -28,6 +28,7 @@ from raftreg.consensus.settings import RaftSettings
 from raftreg.consensus.snapshot import SnapshotStore
 from raftreg.consensus.wal import Wal
 from raftreg.errors import Damaged, Fatal, OutcomeUnknown, Overloaded
+from raftreg.versions import Range
 
 _log = logging.getLogger(__name__)
 BACKLOG_BYTES = 64 << 20
@@ -49,12 +50,14 @@ class Surroundings:
     guarded: Callable[[Callable[[], object]], None]  # runs a piece of work; what it raises ends the process
     on_fatal: Callable[[BaseException], None]
     on_change: Callable[[], None]
-    # The member set in use, or the committed one, is another one.
+    # The member set in use, the committed one, or the feature level is another one.
     on_members: Callable[[], None] = lambda: None
     # A member that is not in the committed set asks for votes.
     on_outsider: Callable[[str], None] = lambda member: None
     # Member id -> host:port, as far as this node knows them.
     addresses: Callable[[], Mapping[str, str]] = dict
+    # The feature levels that a connected process knows, None if it is not connected.
+    levels_of: Callable[[str], Range | None] = lambda member: None
 
 
 class Driver:
@@ -116,6 +119,7 @@ class Driver:
                 on_members=lambda: _later(around.loop, around.guarded, around.on_members),
                 on_outsider=around.on_outsider,
                 addresses=around.addresses,
+                levels_of=around.levels_of,
             )
             timing, entries = settings.timing, settings.snapshot_entries
             return Engine(member_id, genesis, wal, records, store, machine, world, timing, entries, lost)

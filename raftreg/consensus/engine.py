@@ -73,6 +73,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         self._told_leader: str | None = None
         self.role_number = 0  # pysyncobj's: follower, candidate, leader
         self.newer = Newer(self)
+        self._level = machine.level()  # that was told of
         self._told: Placed | None = None  # newest committed member set that another node told of
         store.clear()
         snapshot, damages = store.newest_whole()
@@ -264,7 +265,11 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         """Apply what is committed, up to the first entry that a newer release wrote."""
         if self._SyncObj__raftCommitIndex == self._SyncObj__raftLastApplied:
             return False
-        return self.newer.guarded(super()._SyncObj__applyLogEntries)
+        applied = self.newer.guarded(super()._SyncObj__applyLogEntries)
+        if (level := self.machine.level()) != self._level:
+            self._level = level
+            self.world.on_members()  # Who does not know that level is let go.
+        return applied
 
     def _checkCommandsToApply(self) -> None:  # pysyncobj's name
         """Its queue of commands is empty for ever: proposals go straight into the log."""

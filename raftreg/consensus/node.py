@@ -23,6 +23,7 @@ from raftreg.consensus.settings import RaftSettings
 from raftreg.consensus.status import known_leader, starting_status, status_of
 from raftreg.consensus.target import Target
 from raftreg.errors import Fatal, NewerFormat, NoLeader, NotLeader, StartRefused
+from raftreg.versions import Range
 
 __all__ = ["RaftNode", "RaftSettings"]
 
@@ -130,6 +131,7 @@ class RaftNode:
             on_members=self._members_changed,
             on_outsider=self._tell,
             addresses=self._addresses,
+            levels_of=self._levels_of,
         )
         member_id = self._data_dir.identity.member_id
         self.driver = Driver(self.settings, member_id, genesis, self.machine, around)
@@ -193,6 +195,10 @@ class RaftNode:
     def _addresses(self) -> dict[str, str]:
         circle = self._peers.circle if self._peers is not None else None
         return {} if circle is None else circle.addresses()
+
+    def _levels_of(self, member: str) -> Range | None:
+        circle = self._peers.circle if self._peers is not None else None
+        return None if circle is None else circle.levels_of(member)
 
     def _tell(self, member: str) -> None:
         if self._peers is not None and self._peers.circle is not None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from raftreg.clock import Clock
 from raftreg.consensus.snapshot import Jobs
+from raftreg.versions import Range
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +29,11 @@ class World:
     want_tick: Callable[[], None]
     want_sync: Callable[[], None]
     on_change: Callable[[], None]
-    # The member set in use, or the committed one, is another one.
+    # The member set in use, the committed one, or the feature level is another one.
     on_members: Callable[[], None] = lambda: None
     # A member that is not in the committed set asks for votes.
     on_outsider: Callable[[str], None] = lambda member: None
     # Member id -> host:port, as far as this node knows them.
     addresses: Callable[[], Mapping[str, str]] = dict
+    # The feature levels that a connected process knows, None if it is not connected.
+    levels_of: Callable[[str], Range | None] = lambda member: None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from raftreg import versions
 from raftreg.addresses import Address
 from raftreg.clock import SystemClock
 from raftreg.consensus import MemberChange, PeerStatus, Status
@@ -301,6 +302,28 @@ def test_nobody_gets_the_name_of_a_living_member_by_writing_it_otherwise(tmp_pat
         second = await growth.begin("N1", "n1")
         await asyncio.sleep(0.5)
         assert ("starting", ()) == (second.status().role, n1.status().strangers)
+        assert {} == growth.ended
+
+    with_growth(tmp_path, scenario)
+
+
+def test_who_waits_is_let_go_when_the_level_is_raised_beyond_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No change of the members is needed for that; the node that is too old says so, and waits to be upgraded."""
+    monkeypatch.setattr(versions, "levels", lambda: "1..1")
+
+    async def scenario(growth: Growth) -> None:
+        n1 = await growth.found("n1")
+        growth.machines["n1"].feature_level = 1
+        old = await growth.begin("n2", "n1")
+        growth.machines["n2"].feature_level = 1
+        await growth.until(lambda: [old.status().id] == [each.id for each in n1.status().strangers])
+        growth.machines["n1"].feature_level = 2
+        await (await growth.leader_of()).propose(b"x")
+        await growth.until(
+            lambda: () == n1.status().strangers and "upgrade raftreg on n2" in old.status().too_old
+        )
         assert {} == growth.ended
 
     with_growth(tmp_path, scenario)

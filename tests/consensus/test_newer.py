@@ -7,7 +7,7 @@ import msgpack
 import pytest
 
 from raftreg import versions
-from raftreg.consensus import MemberChange
+from raftreg.consensus import ChangeKind, MemberChange
 from raftreg.consensus.engine import Engine
 from raftreg.consensus.journal import Placed
 from raftreg.consensus.members import CONFIG, Members
@@ -221,6 +221,48 @@ def _start_catching(net: Net) -> Engine:
 
     object.__setattr__(engine.world, "jobs", jobs)
     return engine
+
+
+@pytest.mark.parametrize("kind", ["add", "promote", "replace"])
+@pytest.mark.parametrize(
+    ("known", "why"),
+    [
+        ((1, 1), "the cluster is at feature level 2, and e knows levels 1 to 1: upgrade raftreg on e"),
+        (
+            (3, 4),
+            "the cluster is at feature level 2, and e knows levels 3 to 4: start a release there that knows",
+        ),
+    ],
+)
+def test_who_does_not_know_the_level_in_force_does_not_come(
+    kind: ChangeKind, known: tuple[int, int], why: str, trio: Net
+) -> None:
+    """It could not read what is written; and it is told what to do."""
+    if kind == "promote":
+        trio.join("a", "e")
+    levels = {"e": known}
+    object.__setattr__(trio.engines["a"].world, "levels_of", levels.get)
+    change = "a", kind, "e", "c" if kind == "replace" else ""
+    (refused,) = trio.change(*change)
+    assert str(refused).startswith(why)
+    levels["e"] = (1, 2)
+    outcome = trio.change(*change)
+    trio.run(0.2)
+    assert [True] == outcome
+
+
+def test_a_level_that_was_raised_is_told_when_it_is_applied(trio: Net) -> None:
+    """Once, and not for entries that leave it as it is: then those are let go that do not know it."""
+    engine, told = trio.engines["a"], []
+    object.__setattr__(engine.world, "on_members", lambda: told.append(engine.raftLastApplied))
+    trio.put("a", b"x")
+    trio.run(0.1)
+    assert [] == told
+    trio.machines["a"].feature_level = 3
+    trio.put("a", b"y")
+    trio.put("a", b"z")
+    trio.run(0.1)
+    assert [engine.raftLastApplied] == told
 
 
 # -- the gate ------------------------------------------------------------------------------------------------------
