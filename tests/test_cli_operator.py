@@ -159,6 +159,18 @@ def test_replace_risks_nothing_while_the_old_one_is_well(served: Served) -> None
     ] == served.cluster.changes
 
 
+def test_nobody_waits_for_a_standby_to_vote(served: Served) -> None:
+    """Who replaces one is one; with --voter it is waited for."""
+    served.cluster.members["s.1"] = peer("s", voter=False, silent_s=40, standby=True)
+    served.cluster.strangers["s.9"] = stranger("s")
+    assert ["s.9 takes the place of s.1"] == served.lines("replace", "s")
+    assert MemberChange("replace", "s.9", "s.1", standby=True) == served.cluster.changes[-1]
+    served.cluster.members["s.9"] = peer("s", incarnation="9", voter=False, silent_s=40, standby=True)
+    served.cluster.strangers["s.8"] = stranger("s", incarnation="8")
+    assert 1 == served.run("replace", "s", "--voter", "--timeout", "0").exit_code
+    assert MemberChange("replace", "s.8", "s.9") == served.cluster.changes[-1]
+
+
 def test_mistakes_are_one_line(served: Served) -> None:
     """With exit code 1, or 2 for wrong usage."""
     for words, text in (

@@ -97,11 +97,13 @@ async def post_remove(context: ApiContext, request: Request) -> Response:
 async def post_replace(context: ApiContext, request: Request) -> Response:
     """POST /v1/raftreg/members/replace: {Old, New, Standby}. A member goes and one that waits comes, in one step.
 
-    Without New the node that waits under the name of the old one comes: that one lost its disk.
+    Without New the node that waits under the name of the old one comes: that one lost its disk. Without Standby who
+    comes for a standby is one, and nobody else.
     """
     body = _body(context, request, _REPLACE)
     old, new = str(body.get("Old", "")), str(body.get("New", ""))
-    return await _change(context, request, Wish("replace", old, new, standby=bool(body.get("Standby"))))
+    standby = bool(body["Standby"]) if "Standby" in body else None
+    return await _change(context, request, Wish("replace", old, new, standby))
 
 
 def _body(context: ApiContext, request: Request, shape: Object) -> dict[str, object]:
@@ -118,6 +120,7 @@ async def _change(context: ApiContext, request: Request, wish: Wish) -> Response
         "Kind": changed.kind,
         "Member": changed.member,
         "Old": changed.old,
+        "Standby": changed.standby,
         "Changed": changed.done,
         "Warnings": list(changed.warnings),
     }

@@ -144,17 +144,22 @@ def remove(name: str, force: bool, http_addr: str | None) -> None:
 @raft.command()
 @click.argument("old")
 @click.argument("new", required=False)
-@_standby
+@click.option(
+    "--standby/--voter",
+    default=None,
+    help="It stays a learner, or becomes a voter.  [as it was with OLD]",
+)
 @_no_wait
 @_timeout
 @http_address
 def replace(
-    old: str, new: str | None, standby: bool, no_wait: bool, timeout_s: float, http_addr: str | None
+    old: str, new: str | None, standby: bool | None, no_wait: bool, timeout_s: float, http_addr: str | None
 ) -> None:
     """Have NEW, which was started with --join and waits, take the place of the member OLD.
 
     Without NEW it is a node of the same name: one that lost its disk, or its host. While OLD is well, NEW becomes a
-    voter first and OLD is removed then, so that nothing is risked. If OLD is lost, both are one step.
+    voter first and OLD is removed then, so that nothing is risked. If OLD is lost, both are one step. Who comes for a
+    standby is one.
 
     \b
       raftreg operator raft replace n3
@@ -167,13 +172,14 @@ def replace(
     if new is not None and living is not None:
         _replace_living(client, living, new, no_wait, timeout_s)
         return
-    changed = _change(client, "replace", {"Old": old, "New": new or "", "Standby": standby})
+    role = {} if standby is None else {"Standby": standby}
+    changed = _change(client, "replace", {"Old": old, "New": new or "", **role})
     _tell(
         changed,
         f"{changed['Member']} takes the place of {changed['Old']}",
         f"{changed['Member']} has taken its place already",
     )
-    if not standby and not no_wait:
+    if not changed["Standby"] and not no_wait:
         wait_for_voter(client, changed["Member"], timeout_s)
 
 
@@ -211,7 +217,7 @@ def transfer_leader(name: str | None, http_addr: str | None) -> None:
 
 
 def _change(client: Client, kind: str, body: dict[str, object]) -> dict[str, Any]:
-    return client.post(f"{MEMBERS}/{kind}", body).table("Member", "Old", "Changed", "Warnings")
+    return client.post(f"{MEMBERS}/{kind}", body).table("Member", "Old", "Standby", "Changed", "Warnings")
 
 
 def _tell(changed: dict[str, Any], done: str, already: str) -> None:

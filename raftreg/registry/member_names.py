@@ -31,14 +31,15 @@ K = TypeVar("K", PeerStatus, StrangerStatus)
 class Wish:
     """A change of the members as it was asked for. `which` and `by` are what operators call nodes.
 
-    replace: `which` goes and `by` comes; without `by` the node that waits under the same name. `force`: also if the
+    replace: `which` goes and `by` comes; without `by` the node that waits under the same name. `standby`: whether it
+    is to stay a learner; if nothing is said, who is added is not, and who replaces a standby is. `force`: also if the
     cluster would not survive the loss of another node then.
     """
 
     kind: ChangeKind
     which: str
     by: str = ""
-    standby: bool = False
+    standby: bool | None = None
     force: bool = False
 
 
@@ -88,7 +89,8 @@ def resolve(status: Status, wish: Wish) -> MemberChange:
             return MemberChange("remove", peer.id)
         case "replace":
             old = _only(status, wish.which, members)
-            return MemberChange("replace", _substitute(status, old, wish.by).id, old.id, wish.standby)
+            standby = not old.voter and old.standby if wish.standby is None else wish.standby
+            return MemberChange("replace", _substitute(status, old, wish.by).id, old.id, standby)
 
 
 def voter_called(status: Status, which: str) -> str:
@@ -103,7 +105,7 @@ def _add(
     status: Status, wish: Wish, members: Sequence[PeerStatus], strangers: Sequence[StrangerStatus]
 ) -> MemberChange:
     if not strangers and members:
-        return MemberChange("add", _only(status, wish.which, members).id, standby=wish.standby)
+        return MemberChange("add", _only(status, wish.which, members).id, standby=bool(wish.standby))
     if not strangers:
         raise NobodyWaits(f'no node "{wish.which}" waits to be added ({_waiting(status)}): {_START_IT}')
     stranger = _one(wish.which, strangers)
@@ -114,7 +116,7 @@ def _add(
             f"{stranger.name} is a member already, with another data directory ({namesakes[0].id}): if that is lost, "
             f"replace it: raftreg operator raft replace {stranger.name}",
         )
-    return MemberChange("add", stranger.id, standby=wish.standby)
+    return MemberChange("add", stranger.id, standby=bool(wish.standby))
 
 
 def _substitute(status: Status, old: PeerStatus, by: str) -> Known:

@@ -31,13 +31,14 @@ _NOTICE_S: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What came of a wish. `done`: False if it was so already. `old` went (replace)."""
+    """What came of a wish. `done`: False if it was so already. `old` went (replace). `standby`: `member` stays one."""
 
     kind: str
     member: str
     old: str
     done: bool
     warnings: tuple[str, ...]
+    standby: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Membership:
         kind, member, old, standby = _fields(await self._messenger.tell(_RESOLVE, asked), 4)
         step = MemberChange(kind, str(member), str(old), bool(standby))
         done, warnings = await self._carry_out(step)
-        return Changed(step.kind, step.member, step.old, done, warnings)
+        return Changed(step.kind, step.member, step.old, done, warnings, step.standby)
 
     async def _carry_out(self, step: MemberChange) -> tuple[bool, tuple[str, ...]]:
         """Whether it was done only now, and warnings.
@@ -143,7 +144,9 @@ class Membership:
         kind, which, by, standby, force = _fields(payload, 5)
         self._leading()
         await self._consensus.read_index(confirm=True)
-        step = await self._step(Wish(kind, str(which), str(by), bool(standby), bool(force)))
+        step = await self._step(
+            Wish(kind, str(which), str(by), None if standby is None else bool(standby), bool(force))
+        )
         return [step.kind, step.member, step.old, step.standby]
 
     async def _step(self, wish: Wish) -> MemberChange:

@@ -85,7 +85,15 @@ def test_members_are_changed_by_posting() -> None:
 
     async def scenario(api: Api) -> None:
         added = await api.table("POST", f"{MEMBERS}/add", {"Member": "d", "Standby": True})
-        assert {"Kind": "add", "Member": "d.9", "Old": "", "Changed": True, "Warnings": []} == added
+        expected = {
+            "Kind": "add",
+            "Member": "d.9",
+            "Old": "",
+            "Standby": True,
+            "Changed": True,
+            "Warnings": [],
+        }
+        assert expected == added
         promoted = await api.table("POST", f"{MEMBERS}/promote", {"member": "d"})
         assert 1 == len(promoted["Warnings"])
         await api.table("POST", f"{MEMBERS}/remove", {"Member": "c", "Force": True})
@@ -97,6 +105,20 @@ def test_members_are_changed_by_posting() -> None:
             MemberChange("remove", "c.1"),
             MemberChange("replace", "a.8", "b.1"),
         ] == api.cluster.changes
+
+    run(scenario)
+
+
+def test_a_standby_is_replaced_by_one() -> None:
+    """Unless the body says otherwise; the answer says what it came to."""
+
+    async def scenario(api: Api) -> None:
+        for body in ({}, {"Standby": True}, {"Standby": False}):
+            api.cluster.members["s.1"] = peer("s", voter=False, silent_s=40, standby=True)
+            api.cluster.strangers["s.9"] = stranger("s")
+            replaced = await api.table("POST", f"{MEMBERS}/replace", {"Old": "s", **body})
+            assert ("s.9", body.get("Standby", True)) == (replaced["Member"], replaced["Standby"])
+            del api.cluster.members["s.9"]
 
     run(scenario)
 

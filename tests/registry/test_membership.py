@@ -168,6 +168,20 @@ def test_a_wiped_node_comes_in_for_itself() -> None:
     )
 
 
+def test_who_comes_for_a_standby_is_one() -> None:
+    """Unless it is asked for otherwise; who comes for a voter or a learner is none unless it is asked for."""
+    gone = peer("s", voter=False, silent_s=40, standby=True), peer("l", voter=False, silent_s=40)
+    status = view(*THREE, *gone, strangers=(stranger("s"), stranger("l"), stranger("d")))
+    for wish, member, standby in (
+        (Wish("replace", "s"), "s.9", True),
+        (Wish("replace", "s", "d"), "d.9", True),
+        (Wish("replace", "s", standby=False), "s.9", False),
+        (Wish("replace", "l"), "l.9", False),
+        (Wish("replace", "l", standby=True), "l.9", True),
+    ):
+        assert MemberChange("replace", member, f"{wish.which}.1", standby) == resolve(status, wish)
+
+
 @pytest.mark.parametrize(
     ("wish", "status", "text"),
     [
