@@ -129,6 +129,13 @@ def _substitute(status: Status, old: PeerStatus, by: str) -> Known:
             raise Refused(
                 409, f"{old.name} is alive, so nobody of its name comes for it: {second_process(stranger)}"
             )
+        others = [peer for peer in status.peers if same_name(peer.name, stranger.name) and peer.id != old.id]
+        if others:
+            raise Refused(
+                409,
+                f"{stranger.id} has the name of another member, {others[0].id}: replace that one by it, or start it "
+                "with another --node",
+            )
         return stranger
     present = [peer for peer in status.peers if is_called(peer, named) and peer.id != old.id]
     if present:

@@ -97,13 +97,13 @@ def test_members_are_changed_by_posting() -> None:
         promoted = await api.table("POST", f"{MEMBERS}/promote", {"member": "d"})
         assert 1 == len(promoted["Warnings"])
         await api.table("POST", f"{MEMBERS}/remove", {"Member": "c", "Force": True})
-        api.cluster.strangers["a.9"] = stranger("a", incarnation="8")
-        await api.table("POST", f"{MEMBERS}/replace", {"Old": "b", "New": "a.8"})
+        api.cluster.strangers["e.8"] = stranger("e", incarnation="8")
+        await api.table("POST", f"{MEMBERS}/replace", {"Old": "b", "New": "e.8"})
         assert [
             MemberChange("add", "d.9", standby=True),
             MemberChange("promote", "d.9"),
             MemberChange("remove", "c.1"),
-            MemberChange("replace", "a.8", "b.1"),
+            MemberChange("replace", "e.8", "b.1"),
         ] == api.cluster.changes
 
     run(scenario)

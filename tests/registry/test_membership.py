@@ -168,6 +168,18 @@ def test_a_wiped_node_comes_in_for_itself() -> None:
     )
 
 
+def test_no_two_members_get_one_name() -> None:
+    """Who comes bears the name of the one that goes, or a name that nobody else has."""
+    status = view(
+        *THREE[:2], peer("c", silent_s=40), peer("e", silent_s=40), strangers=(stranger("E"), stranger("c"))
+    )
+    text = "E.9 has the name of another member, e.1: replace that one by it, or start it with another --node"
+    with pytest.raises(Refused) as refused:
+        resolve(status, Wish("replace", "c", "E.9"))
+    assert (409, text) == (refused.value.status, refused.value.text)
+    assert MemberChange("replace", "E.9", "e.1") == resolve(status, Wish("replace", "e"))
+
+
 def test_who_comes_for_a_standby_is_one() -> None:
     """Unless it is asked for otherwise; who comes for a voter or a learner is none unless it is asked for."""
     gone = peer("s", voter=False, silent_s=40, standby=True), peer("l", voter=False, silent_s=40)
