@@ -159,6 +159,15 @@ def test_replace_risks_nothing_while_the_old_one_is_well(served: Served) -> None
     ] == served.cluster.changes
 
 
+def test_add_of_a_standby_says_what_makes_it_a_voter(served: Served) -> None:
+    """At once, as it never becomes one by itself."""
+    served.cluster.members["s.1"] = peer("s", voter=False, standby=True, caught_up=True)
+    result = served.run("add", "s", "--timeout", "5")
+    assert (1, "s.1 is a member already\n") == (result.exit_code, result.stdout)
+    text = "s is a standby, which votes on nothing: raftreg operator raft promote s"
+    assert f"raftreg: {text}\n" == result.stderr
+
+
 def test_nobody_waits_for_a_standby_to_vote(served: Served) -> None:
     """Who replaces one is one; with --voter it is waited for."""
     served.cluster.members["s.1"] = peer("s", voter=False, silent_s=40, standby=True)

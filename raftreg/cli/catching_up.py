@@ -16,7 +16,10 @@ _GOES_ON = "the leader goes on by itself: see raftreg operator raft list"
 
 
 def wait_for_voter(client: Client, member: str, timeout_s: float) -> None:
-    """Return when the member votes. CommandFailed if it is gone, or the time is over; it may still become one then."""
+    """Return when the member votes. CommandFailed if it is gone or a standby, or the time is over.
+
+    After that it may still become one.
+    """
     clock, pause = SystemClock(), threading.Event()
     began = clock.now()
     shown = ""
@@ -62,12 +65,17 @@ def is_called(row: dict[str, Any], name: str) -> bool:
 
 
 def _state(client: Client, member: str) -> str:
-    """What is to be told of a member now. CommandFailed if it is none any more."""
+    """What is to be told of a member now. CommandFailed if it is none any more, or is to stay a learner."""
     try:
         table = client.get("/v1/raftreg/members").table("Members")
     except CommandFailed as failed:
         return f"waiting: {failed}"  # Perhaps a leader is being elected.
     for row in table["Members"]:
+        if row["ID"] == member and row["Role"] == "standby":
+            name = row["Name"]
+            raise CommandFailed(
+                f"{name} is a standby, which votes on nothing: raftreg operator raft promote {name}"
+            )
         if row["ID"] == member:
             return _word(row)
     raise CommandFailed(f"{member} is no member any more: somebody removed it")
