@@ -159,6 +159,18 @@ def test_replace_risks_nothing_while_the_old_one_is_well(served: Served) -> None
     ] == served.cluster.changes
 
 
+def test_replace_of_a_living_voter_beside_a_dead_one_takes_force(served: Served) -> None:
+    """In one step, as for a standby, and where the new one votes first."""
+    served.cluster.members["c.1"] = peer("c", silent_s=40)
+    refused = served.run("replace", "b", "d", "--standby")
+    assert 1 == refused.exit_code
+    assert "b is alive and c is not: remove or replace c first" in refused.stderr
+    assert ["d.9 takes the place of b.1"] == served.lines("replace", "b", "d", "--standby", "--force")
+    served.cluster.members["b.1"] = peer("b")
+    served.cluster.members["f.1"] = peer("f")
+    assert "removed b.1: stop it" == served.lines("replace", "b", "f", "--force")[-1]
+
+
 def test_add_of_a_standby_says_what_makes_it_a_voter(served: Served) -> None:
     """At once, as it never becomes one by itself."""
     served.cluster.members["s.1"] = peer("s", voter=False, standby=True, caught_up=True)

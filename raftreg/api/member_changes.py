@@ -14,7 +14,7 @@ from raftreg.registry import MembersView, PeerStatus, Status, Wish, advice_on
 _ADD = Object("MemberAddition", {"Member": STRING, "Standby": BOOL})
 _PROMOTE = Object("MemberPromotion", {"Member": STRING})
 _REMOVE = Object("MemberRemoval", {"Member": STRING, "Force": BOOL})
-_REPLACE = Object("MemberReplacement", {"Old": STRING, "New": STRING, "Standby": BOOL})
+_REPLACE = Object("MemberReplacement", {"Old": STRING, "New": STRING, "Standby": BOOL, "Force": BOOL})
 
 
 async def get_members(context: ApiContext, request: Request) -> Response:
@@ -95,7 +95,7 @@ async def post_remove(context: ApiContext, request: Request) -> Response:
 
 
 async def post_replace(context: ApiContext, request: Request) -> Response:
-    """POST /v1/raftreg/members/replace: {Old, New, Standby}. A member goes and one that waits comes, in one step.
+    """POST /v1/raftreg/members/replace: {Old, New, Standby, Force}. One goes, one that waits comes: one step.
 
     Without New the node that waits under the name of the old one comes: that one lost its disk. Without Standby who
     comes for a standby is one, and nobody else.
@@ -103,7 +103,7 @@ async def post_replace(context: ApiContext, request: Request) -> Response:
     body = _body(context, request, _REPLACE)
     old, new = str(body.get("Old", "")), str(body.get("New", ""))
     standby = bool(body["Standby"]) if "Standby" in body else None
-    return await _change(context, request, Wish("replace", old, new, standby))
+    return await _change(context, request, Wish("replace", old, new, standby, bool(body.get("Force"))))
 
 
 def _body(context: ApiContext, request: Request, shape: Object) -> dict[str, object]:

@@ -149,11 +149,18 @@ def remove(name: str, force: bool, http_addr: str | None) -> None:
     default=None,
     help="It stays a learner, or becomes a voter.  [as it was with OLD]",
 )
+@click.option("--force", is_flag=True, help="Replace a node that is well though another is not.")
 @_no_wait
 @_timeout
 @http_address
 def replace(
-    old: str, new: str | None, standby: bool | None, no_wait: bool, timeout_s: float, http_addr: str | None
+    old: str,
+    new: str | None,
+    standby: bool | None,
+    force: bool,
+    no_wait: bool,
+    timeout_s: float,
+    http_addr: str | None,
 ) -> None:
     """Have NEW, which was started with --join and waits, take the place of the member OLD.
 
@@ -170,10 +177,14 @@ def replace(
         wait_until_it_waits(client, new, timeout_s)
     living = None if new is None or standby else _living(client, old, new)
     if new is not None and living is not None:
-        _replace_living(client, living, new, no_wait, timeout_s)
+        _replace_living(client, living, new, force, no_wait, timeout_s)
         return
-    role = {} if standby is None else {"Standby": standby}
-    changed = _change(client, "replace", {"Old": old, "New": new or "", **role})
+    body: dict[str, object] = {"Old": old, "New": new or ""}
+    if standby is not None:
+        body["Standby"] = standby
+    if force:
+        body["Force"] = True
+    changed = _change(client, "replace", body)
     _tell(
         changed,
         f"{changed['Member']} takes the place of {changed['Old']}",
@@ -192,7 +203,7 @@ def _living(client: Client, old: str, new: str) -> dict[str, Any] | None:
 
 
 def _replace_living(
-    client: Client, living: dict[str, Any], new: str, no_wait: bool, timeout_s: float
+    client: Client, living: dict[str, Any], new: str, force: bool, no_wait: bool, timeout_s: float
 ) -> None:
     old = living["Name"]
     if no_wait:
@@ -203,7 +214,7 @@ def _replace_living(
     changed = _change(client, "add", {"Member": new})
     _tell(changed, f"added {changed['Member']}", f"{changed['Member']} is a member already")
     wait_for_voter(client, changed["Member"], timeout_s)
-    removed = _change(client, "remove", {"Member": living["ID"]})
+    removed = _change(client, "remove", {"Member": living["ID"], "Force": force})
     _tell(removed, f"removed {removed['Member']}: stop it", f"{removed['Member']} is no member")
 
 

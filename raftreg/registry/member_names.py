@@ -89,6 +89,8 @@ def resolve(status: Status, wish: Wish) -> MemberChange:
             return MemberChange("remove", peer.id)
         case "replace":
             old = _only(status, wish.which, members)
+            if not wish.force:
+                _check_removal(status, old)
             standby = not old.voter and old.standby if wish.standby is None else wish.standby
             return MemberChange("replace", _substitute(status, old, wish.by).id, old.id, standby)
 

@@ -213,7 +213,8 @@ def test_who_comes_for_a_standby_is_one() -> None:
         (Wish("remove", "d"), 404, "cannot remove d: it is no member: stop it"),
         (Wish("remove", "b"), 409, "b is alive and c is not: remove or replace c first"),
         (Wish("replace", "c", "x"), 404, 'no node "x" waits to come for c (waiting are c, d): start it'),
-        (Wish("replace", "b"), 404, 'no node "b" waits to come for b (waiting are c, d)'),
+        (Wish("replace", "b", "d"), 409, "b is alive and c is not: remove or replace c first"),
+        (Wish("replace", "b", force=True), 404, 'no node "b" waits to come for b (waiting are c, d)'),
         (Wish("replace", "c", "b"), 409, "b is a member already: once it is a voter, remove c"),
     ],
 )
@@ -237,6 +238,7 @@ def test_the_dead_may_go_and_force_takes_the_living() -> None:
     """What is refused for a living voter is right for the dead one, for learners, and if it is forced."""
     assert MemberChange("remove", "c.1") == resolve(LOST, Wish("remove", "c"))
     assert MemberChange("remove", "b.1") == resolve(LOST, Wish("remove", "b", force=True))
+    assert MemberChange("replace", "d.9", "b.1") == resolve(LOST, Wish("replace", "b", "d", force=True))
     learner = view(*THREE[:2], peer("c", silent_s=40), peer("d", voter=False))
     assert MemberChange("remove", "d.1") == resolve(learner, Wish("remove", "d"))
 
