@@ -62,9 +62,9 @@ class Membership:
             (_CHANGE, self._on_change),
             (_HEIR, self._on_heir),
             (_TRANSFER, self._on_transfer),
-            (_VIEW, self._on_view),
         ):
-            messenger.on_call(kind, handler)
+            messenger.on_call(kind, handler, slow=True)
+        messenger.on_call(_VIEW, self._on_view)
 
     # -- on any node -----------------------------------------------------------------------------------------------
     async def change(self, wish: Wish) -> Changed:

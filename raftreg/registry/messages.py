@@ -1,7 +1,8 @@
 """Messages to the leader: those of one loop turn become one call, and each gets an answer of its own.
 
 Heartbeats come by the thousands; a call for each would cost both nodes more than what is in it. The call carries
-[kind, payload] per message, its answer [outcome, ...] per message in the same order.
+[kind, payload] per message, its answer [outcome, ...] per message in the same order. It is answered when all handlers
+are done, so a message whose handler waits for something has a call of its own.
 """
 
 import asyncio
@@ -69,17 +70,23 @@ class Messenger:
         self._changes = changes
         self._timeout_s = timeout_s
         self._handlers: dict[str, LeaderCall] = {}
+        self._slow: set[str] = set()  # kinds whose handlers may take long
         self._queue: list[Message] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def on_call(self, kind: str, handler: LeaderCall) -> None:
-        """Set the handler for messages of a kind."""
+    def on_call(self, kind: str, handler: LeaderCall, *, slow: bool = False) -> None:
+        """Set the handler for messages of a kind. `slow`: it may take long, and others are not to wait for it."""
         self._handlers[kind] = handler
+        if slow:
+            self._slow.add(kind)
 
     async def tell(self, kind: str, payload: object) -> object:
         """See `Registry.tell_leader`."""
         loop = asyncio.get_running_loop()
         message = Message(_pack([kind, payload]), loop.create_future())
+        if kind in self._slow:
+            self._spawn([message])
+            return await message.future
         if not self._queue:
             loop.call_soon(self._flush)
         self._queue.append(message)

@@ -299,6 +299,26 @@ def test_a_node_that_was_just_started_is_waited_for() -> None:
     run(scenario)
 
 
+def test_nothing_else_waits_for_a_node_that_is_to_come() -> None:
+    """What is sent to the leader in the same turn, such as renewals of sessions, is answered meanwhile."""
+
+    async def scenario(cluster: MemberCluster, registries: dict[str, Registry]) -> None:
+        async def answer(caller: str, payload: object) -> object:
+            return payload
+
+        registries["a"].on_leader_call("renewal", answer)
+        changing = [
+            asyncio.ensure_future(registries["b"].membership.change(Wish("add", "d"))) for _ in range(2)
+        ]
+        renewing = asyncio.ensure_future(registries["b"].tell_leader("renewal", 7))
+        await asyncio.wait([*changing, renewing], return_when=asyncio.FIRST_COMPLETED)
+        assert [False, False, True] == [task.done() for task in (*changing, renewing)]
+        cluster.strangers["d.9"] = stranger("d")
+        assert ["d.9", "d.9"] == [changed.member for changed in await asyncio.gather(*changing)]
+
+    run(scenario)
+
+
 def test_who_is_no_member_has_nobody_to_ask() -> None:
     """It says so at once, with what to run and where; and its page does."""
 
