@@ -68,12 +68,18 @@ async def delete_raft_peer(context: ApiContext, request: Request) -> Response:
     if "id" in request.query and "address" in request.query:
         raise Refused(400, "Bad request: Must specify only one of ?id or ?address")
     await read(context, options, AutopilotConfig())
-    for peer in context.registry.consensus.status().peers:
-        if peer_id in (peer.id, member_uuid(context, peer)) or (address and address == peer.address):
-            await context.registry.membership.change(Wish("remove", peer.id))
-            return empty_response()
+    found = [
+        peer.id
+        for peer in context.registry.consensus.status().peers
+        if peer_id in (peer.id, member_uuid(context, peer)) or (address and address == peer.address)
+    ]
     named = f'id "{peer_id}"' if "id" in request.query else f'address "{address}"'
-    raise Refused(500, f"{named} was not found in the Raft configuration")
+    if not found:
+        raise Refused(500, f"{named} was not found in the Raft configuration")
+    if len(found) > 1:
+        raise Refused(409, f"{named} may mean {', '.join(found)}: give the id")
+    await context.registry.membership.change(Wish("remove", found[0]))
+    return empty_response()
 
 
 async def post_transfer_leader(context: ApiContext, request: Request) -> Response:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -155,6 +156,21 @@ def test_a_peer_is_removed_as_with_consul(named: str) -> None:
         assert 500 == (await api.call("DELETE", target))[0]
         shown = await api.table("GET", "/v1/operator/raft/configuration")
         assert ["a", "b"] == [server["Node"] for server in shown["Servers"]]
+
+    run(scenario)
+
+
+def test_an_address_of_two_peers_removes_neither() -> None:
+    """As of a host that took over the address of a dead one: the ids tell which is meant."""
+
+    async def scenario(api: Api) -> None:
+        api.cluster.members["c.1"] = replace(peer("c"), address="b:1")
+        target = "/v1/operator/raft/peer"
+        answer = await api.call("DELETE", f"{target}?address=b:1")
+        assert (409, 'address "b:1" may mean b.1, c.1: give the id') == answer
+        assert [] == api.cluster.changes
+        assert (200, "") == await api.call("DELETE", f"{target}?id=c.1")
+        assert [MemberChange("remove", "c.1")] == api.cluster.changes
 
     run(scenario)
 
