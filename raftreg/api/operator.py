@@ -7,7 +7,7 @@ from raftreg.api.decode import BOOL, DURATION, STRING, UINT, Object, decode
 from raftreg.api.http import Request, Response
 from raftreg.api.json_text import DecodeError
 from raftreg.api.members import member_uuid
-from raftreg.api.options import parse_options, parse_unsigned, read, write
+from raftreg.api.options import check_datacenter, parse_options, parse_unsigned, read, write
 from raftreg.api.render import empty_response, json_response
 from raftreg.api.shapes import Json
 from raftreg.cluster_commands import AutopilotSet
@@ -85,6 +85,7 @@ async def delete_raft_peer(context: ApiContext, request: Request) -> Response:
 async def post_transfer_leader(context: ApiContext, request: Request) -> Response:
     """POST /v1/operator/raft/transfer-leader: have another voter lead, the one of `id` or the most advanced."""
     options = parse_options(context, request)
+    check_datacenter(context, options.datacenter)
     which = request.query.get("id")
     if "id" in request.query and not which:
         raise Refused(400, "Bad request: id is empty: leave it out, or name a voter")

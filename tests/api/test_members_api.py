@@ -198,6 +198,7 @@ def test_leadership_is_transferred() -> None:
         assert {"Success": True, "Leader": "c"} == await api.table("POST", f"{target}?id=c.1")
         assert 404 == (await api.call("POST", f"{target}?id=x"))[0]
         assert 400 == (await api.call("POST", f"{target}?id="))[0]
+        assert (500, "No path to datacenter") == await api.call("POST", f"{target}?dc=other")
         assert "c" == api.cluster.leader
 
     run(scenario)
