@@ -52,13 +52,15 @@ async def put_join(context: ApiContext, request: Request) -> Response:
 
 def _raft_address(text: str) -> tuple[str, int]:
     """host:port, or a host with the default port. Refused (400) for what is neither."""
-    try:
+    for written in (text, f"{text}:{RAFT_PORT}"):
         try:
-            return parse_address(text)
+            address = parse_address(written)
         except ValueError:
-            return parse_address(f"{text}:{RAFT_PORT}")
-    except ValueError:
-        raise Refused(400, f'bad address "{text}": write HOST:PORT, the Raft address of a member') from None
+            continue
+        if address.port:
+            return address
+        break
+    raise Refused(400, f'bad address "{text}": write HOST:PORT, the Raft address of a member')
 
 
 async def put_force_leave(context: ApiContext, request: Request) -> Response:

@@ -265,6 +265,8 @@ class RaftNode:
     def join(self, address: tuple[str, int]) -> None:
         """See `Consensus.join`."""
         assert self._peers is not None, "not started"
+        if address in self.settings.join:
+            return
         self.settings = self._peers.settings = replace(self.settings, join=(*self.settings.join, address))
         self._peers.take_aim()
 

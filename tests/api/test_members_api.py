@@ -251,6 +251,25 @@ def test_join_knows_members_only() -> None:
     run(scenario)
 
 
+def test_a_node_that_waits_is_told_where_to_join(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the default port where none is given; nobody listens on port 0."""
+
+    async def scenario(api: Api) -> None:
+        node, told = api.cluster.nodes["b"], []  # type: ignore[var-annotated]  # addresses
+        waits = replace(node.status(), role="starting", cluster_id="")
+        monkeypatch.setattr(node, "status", lambda: waits)
+        monkeypatch.setattr(node, "join", told.append)
+        for address in ("10.0.0.1", "10.0.0.2:1"):
+            assert (200, "") == await api.call("PUT", f"/v1/agent/join/{address}")
+        assert [("10.0.0.1", 8300), ("10.0.0.2", 1)] == told
+        for address in ("10.0.0.3:0", "10.0.0.3:x"):
+            text = f'bad address "{address}": write HOST:PORT, the Raft address of a member'
+            assert (400, text) == await api.call("PUT", f"/v1/agent/join/{address}")
+        assert 2 == len(told)
+
+    run(scenario)
+
+
 def test_health_has_the_figures_of_the_leader() -> None:
     """A voter that is silent is not healthy, and the tolerance counts voters that are; learners are shown beside."""
 

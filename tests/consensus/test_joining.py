@@ -329,6 +329,19 @@ def test_who_waits_is_let_go_when_the_level_is_raised_beyond_it(
     with_growth(tmp_path, scenario)
 
 
+def test_an_address_that_is_dialed_already_is_not_noted_again(tmp_path: Path) -> None:
+    """However often a node that waits is told to join there."""
+
+    async def scenario(growth: Growth) -> None:
+        n2 = await growth.begin("n2", "n1")
+        for _ in range(3):
+            n2.join(growth.address("n1"))
+            n2.join(growth.address("n3"))
+        assert [growth.address("n1"), growth.address("n3")] == list(n2.settings.join)
+
+    with_growth(tmp_path, scenario)
+
+
 def test_who_has_no_cluster_and_nobody_to_ask_is_told_the_three_ways(tmp_path: Path) -> None:
     """Nothing is left behind, so that each of them is still open."""
 
