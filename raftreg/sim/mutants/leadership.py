@@ -174,7 +174,7 @@ def _cluster_without_all(patches: Patches) -> None:
     """The genesis is made when a majority is there, so it may name another process than the one that comes later."""
 
     def genesis(bootstrap: Bootstrap) -> bytes | None:
-        first = bootstrap.name == min(bootstrap.others | {bootstrap.name})
+        first = bootstrap.name == min([bootstrap.name, *bootstrap.others.values()])
         ids = sorted(bootstrap._empty.values())
         if not first or bootstrap._cluster_exists or 2 * len(ids) < len(bootstrap.others):
             return None
