@@ -190,7 +190,7 @@ def replace(
         f"{changed['Member']} takes the place of {changed['Old']}",
         f"{changed['Member']} has taken its place already",
     )
-    if not changed["Standby"] and not no_wait:
+    if not changed.get("Standby", standby) and not no_wait:  # Former releases do not say.
         wait_for_voter(client, changed["Member"], timeout_s)
 
 
@@ -228,7 +228,7 @@ def transfer_leader(name: str | None, http_addr: str | None) -> None:
 
 
 def _change(client: Client, kind: str, body: dict[str, object]) -> dict[str, Any]:
-    return client.post(f"{MEMBERS}/{kind}", body).table("Member", "Old", "Standby", "Changed", "Warnings")
+    return client.post(f"{MEMBERS}/{kind}", body).table("Member", "Old", "Changed", "Warnings")
 
 
 def _tell(changed: dict[str, Any], done: str, already: str) -> None:
