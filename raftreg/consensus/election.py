@@ -7,6 +7,10 @@ hands over (section 3.10).
 A closed connection to the leader usually means that its process died, so the wait is cut short then. It may
 also be a mere network fault, so the leader's lease is respected even so: nobody votes within `lease_s` of
 having heard the leader.
+
+A vote, and a request for votes, leave when they are on this node's disk. Until then it takes part in no other
+election: a newer term would make them void, and where a sync takes longer than the wait between two elections, that
+would go on for ever. The wait begins when they leave, so that whoever was asked has all of it for its own disk.
 """
 
 from dataclasses import dataclass
@@ -44,12 +48,16 @@ class Election:
         self.granted: set[str] | None = None
         self._called_up: int | None = None  # the term in which the leader told us to take over
         self._tries = 0
-        self.deadline = 0.0
+        self._vote_seq = 0  # number of the record with the vote that waits for the disk; 0 if none does
+        self._rest_s = self.deadline = 0.0
         self._rest()
 
-    def _rest(self) -> None:
+    def _rest(self, seconds: float | None = None) -> None:
         timing, clock = self.engine.timing, self.engine.world.clock
-        self.deadline = self.engine.now() + clock.uniform(timing.election_min_s, timing.election_max_s)
+        if seconds is None:
+            seconds = clock.uniform(timing.election_min_s, timing.election_max_s)
+        self._rest_s = seconds
+        self.deadline = self.engine.now() + seconds
 
     @property
     def at_rest(self) -> bool:
@@ -62,7 +70,7 @@ class Election:
         self.leader_lost = False
         self.granted = None
         self.engine.cancel_election()
-        self._tries = 0
+        self._tries = self._vote_seq = 0
         self._rest()
 
     def sticky(self) -> bool:
@@ -87,6 +95,22 @@ class Election:
         self.transfer, self.granted = None, None
         self.leader_contact = self.engine.now()
 
+    # -- the vote of this node -------------------------------------------------------------------------------------
+    @property
+    def vote_waits(self) -> bool:
+        """Whether a vote of this node, for itself or another, is still on its way to the disk."""
+        return self._vote_seq > self.engine.journal.log.synced
+
+    def voted(self) -> None:
+        """A vote was put into the log; what says so leaves when it is durable."""
+        self._vote_seq = self.engine.journal.log.seq
+
+    def on_synced(self, seq: int) -> None:
+        """The log is durable up to record `seq`: the wait for what comes of a vote begins when that leaves."""
+        if 0 < self._vote_seq <= seq:
+            self._vote_seq = 0
+            self._rest(self._rest_s)
+
     # -- campaigning -----------------------------------------------------------------------------------------------
     def tick(self) -> None:
         """Begin a pre-vote when nobody leads for too long; watch over a hand-over."""
@@ -102,9 +126,11 @@ class Election:
         if engine.now() < self.deadline:
             return
         self._rest()
+        if self.vote_waits:
+            return
         if self.leader_lost and self._tries < _RETRIES_QUICK:
             self._tries += 1
-            self.deadline = engine.now() + engine.world.clock.uniform(0.02, 0.05) * self._tries
+            self._rest(engine.world.clock.uniform(0.02, 0.05) * self._tries)
         if engine.newer.text:
             engine.newer.say()
             return
@@ -152,7 +178,7 @@ class Election:
         engine.notice_outsider(member)
         if term <= engine.raftCurrentTerm:
             engine.outlet(member, [m.NEWER_TERM, engine.raftCurrentTerm])
-        elif engine.leading or self.sticky():
+        elif engine.leading or self.sticky() or self.vote_waits:
             return
         elif (last_term, last_index) >= (journal.term_at(journal.last), journal.last):
             if self.granted is not None and member > engine.member_id:

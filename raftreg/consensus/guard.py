@@ -107,6 +107,8 @@ class Guard(Transport):  # type: ignore[misc]  # pysyncobj is untyped
     def send(self, node: Node, message: dict[str, Any]) -> bool:
         """pysyncobj sends a message."""
         engine, kind = self.engine, message["type"]
+        if kind in ("request_vote", "response_vote"):
+            engine.election.voted()
         if node is engine.shadow:
             if kind == "request_vote":
                 self._hold(None, message["term"])
@@ -119,7 +121,7 @@ class Guard(Transport):  # type: ignore[misc]  # pysyncobj is untyped
             log = (message["last_log_index"], message["last_log_term"])
             return self._hold(node.id, [m.VOTE_ASK, message["term"], *log, self.forced])
         if kind == "response_vote":
-            self.engine.election.stand_back()
+            engine.election.stand_back()
             return self._hold(node.id, [m.VOTE, message["term"]])
         raise Fatal(f"pysyncobj sent a message of kind {kind}, which nobody answers")
 
@@ -168,6 +170,7 @@ class Guard(Transport):  # type: ignore[misc]  # pysyncobj is untyped
 
     def on_synced(self, seq: int) -> None:
         """The log is durable up to record `seq`: let go what waited for it."""
+        self.engine.election.on_synced(seq)
         while self._held and self._held[0][0] <= seq:
             _, member, message = self._held.popleft()
             if member is not None:

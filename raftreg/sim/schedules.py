@@ -375,3 +375,18 @@ def _full_disk(script: Script) -> None:
     )
     _expect(script, not script.engine("n1").leading, "the leader leads on")
     script.until(script.write("n2"), "a write by the other two")
+
+
+@schedule("slower-than-elections", hosts=3, founders=3)
+def _slower_than_elections(script: Script) -> None:
+    """A leader dies, and on the disks of the other two a sync takes longer than members wait between two elections"""
+    script.begin("n1")
+    script.campaigners = {"n2", "n3"}
+    paces = [script.cluster.hosts[name].pace for name in ("n2", "n3")]
+    for pace in paces:
+        pace.least_s = 0.4
+    script.kill("n1")
+    script.until(lambda: any(script.engine(name).leading for name in ("n2", "n3")), "another leader")
+    for pace in paces:
+        pace.least_s = 0.0
+    script.until(script.write("n2"), "a write by the other two")

@@ -18,6 +18,7 @@ class Pace:
         self._tail = tail
         self.slow_until = 0.0
         self.slow_s = 0.5
+        self.least_s = 0.0  # no job takes less
         self.hangs = False  # a job ends only when the fault does
         self.ends_at = 0.0  # of the longest job so far
 
@@ -30,7 +31,7 @@ class Pace:
             return took
         if chance < self._tail:
             return 0.02 + self._chance.random() * 0.3
-        return 0.0002 + chance * 0.002
+        return max(self.least_s, 0.0002 + chance * 0.002)
 
 
 class SimWriter:

@@ -1,5 +1,10 @@
 """Elections: pre-vote, quick reaction to a dead leader, hand-over."""
 
+from pathlib import Path
+
+import pytest
+
+from raftreg.consensus.members import Members
 from tests.consensus.worlds import FakeClock, Host, app
 
 NO_OP = b"\x01"
@@ -246,3 +251,69 @@ def test_a_leader_is_at_rest_only_when_everybody_was_told(host: Host) -> None:
     assert host.engine.at_rest
     host.engine.reads.ask(lambda index: None, True)
     assert not host.engine.at_rest
+
+
+def campaign_unsynced(host: Host) -> None:
+    """Campaign with a pre-vote of b's; the disk is not done with the vote."""
+    host.clock.time += 1
+    host.engine.tick()
+    host.engine.receive("b", ["p", host.engine.election.round])
+    host.engine.tick()
+
+
+def test_a_candidate_waits_for_its_own_vote(host: Host) -> None:
+    """However long the disk takes, its vote is still one of this term; after that the voters have their own time."""
+    campaign_unsynced(host)
+    host.sent.clear()
+    for _ in range(50):
+        host.clock.time += 0.1
+        host.engine.tick()
+    assert (1, []) == (host.engine.raftCurrentTerm, host.kinds())
+    host.sync()
+    assert ["V", "V"] == host.kinds()
+    host.clock.time += 0.9 * host.engine.timing.election_min_s
+    host.engine.tick()
+    assert "P" not in host.kinds()
+    host.clock.time += host.engine.timing.election_max_s
+    host.engine.tick()
+    assert "P" in host.kinds()
+
+
+def test_a_fast_disk_does_not_make_a_candidate_wait_longer(host: Host) -> None:
+    """When a vote is on disk at once, the next attempt comes as soon as after a leader's death."""
+    campaign_unsynced(host)
+    host.clock.time += 0.001
+    host.sync()
+    assert host.engine.election.deadline - host.clock.time <= 0.05
+
+
+def test_who_waits_for_its_vote_takes_part_in_no_other_election(host: Host) -> None:
+    """Neither as a candidate nor with a pre-vote: another vote would leave no sooner, and void the first."""
+    host.clock.time += 1
+    host.engine.receive("c", ["V", 1, 1, 0, False])
+    for _ in range(50):
+        host.clock.time += 0.1
+        host.engine.tick()
+    host.engine.receive("b", ["P", 1, 2, 1, 0])
+    assert [] == host.kinds()
+    host.sync()
+    host.engine.receive("b", ["P", 2, 2, 1, 0])
+    assert ["R", "p"] == host.kinds()
+    assert host.engine.election.deadline - host.clock.time > 0.99 * host.engine.timing.election_min_s
+
+
+@pytest.mark.parametrize("sync_s", [0.2, 0.31, 1.0])
+def test_a_single_voter_leads_however_slow_its_disk_is(
+    tmp_path: Path, clock: FakeClock, sync_s: float
+) -> None:
+    """It votes once, and leads when that is on disk."""
+    host = Host(tmp_path / "a", clock, members=Members("test", frozenset({"a"})))
+    steps = 0
+    while not host.engine.leading and steps < 400:
+        steps += 1
+        clock.time += 0.01
+        host.engine.tick()
+        if steps % round(sync_s / 0.01) == 0:
+            host.sync()
+    assert host.engine.leading
+    assert 1 == host.engine.raftCurrentTerm

@@ -146,6 +146,12 @@ def _no_pre_vote(patches: Patches) -> None:
     patches.put(Election, "_count", count)
 
 
+@mutant("vote-not-waited-for", "slower-than-elections")
+def _vote_not_waited_for(patches: Patches) -> None:
+    """Who waits for its own vote to be on disk campaigns again, in another term, where that vote is void."""
+    patches.put(Election, "voted", lambda election: None)
+
+
 @mutant("campaign-goes-on", "crossing")
 def _campaign_goes_on(patches: Patches) -> None:
     """A pre-vote that was won counts although the leader was heard meanwhile."""
