@@ -111,14 +111,14 @@ def encode_batch(seed: int, offset: int, batch: int, top: int, records: list[byt
 class SegmentReader:
     """Walks over the batches of a segment that is in memory.
 
-    After `batches()` is exhausted, `end` is the offset behind the last good batch, `next_batch` the number
-    that belongs there and `top` the highest entry index seen.
+    After `batches()` is exhausted, `last` is the offset of the last good batch, `end` that behind it, `next_batch`
+    the number that belongs there and `top` the highest entry index seen.
     """
 
     def __init__(self, data: bytes, offset: int, seed: int, first_batch: int) -> None:
         self._data = data
         self._seed = seed
-        self.end = offset
+        self.last = self.end = offset
         self.next_batch = first_batch
         self.top = 0
 
@@ -139,7 +139,7 @@ class SegmentReader:
             if len(payload) != length or google_crc32c.value(payload) != payload_sum:
                 return
             records = [payload[4:]] if count == 1 else _split(payload, count)
-            offset = start + length
+            self.last, offset = offset, start + length
             self.end, self.next_batch = offset, batch + 1
             if top > self.top:
                 self.top = top
@@ -155,6 +155,10 @@ class SegmentReader:
                 return offset
             offset = data.find(BATCH_MAGIC, offset + 1)
         return None
+
+    def unproved(self) -> bytes:
+        """The last good batch, unless a mark behind it proves it durable."""
+        return b"" if self._is_mark_at(self.end) else self._data[self.last : self.end]
 
     def torn_bytes(self) -> int:
         """How many bytes behind `end` are not zero (up to the last such), a mark that stands there left

@@ -68,6 +68,7 @@ class Segments:
         self._allocated = 0
         self._preallocates = True
         self._marked = False
+        self._unproved = b""  # the last batch that was recovered, if nothing says that it is on the disk
 
     # Recovery.
 
@@ -169,15 +170,20 @@ class Segments:
         self._next_batch = reader.next_batch
         self._top = reader.top
         self._end = self._allocated = reader.end
+        self._unproved = reader.unproved()
 
     def _reopen(self) -> None:
         """Cut the newest segment behind its last good batch, and make sure of what a killed process left
         unsynced.
 
-        Only after that the mark may say that the last batch was durable.
+        Only after that the mark may say that the last batch was durable. It is written again, over itself: when a sync
+        fails, Linux keeps what it did not write, readable and no longer dirty, so another sync of it would do nothing.
         """
         self._handle = self._disk.open(self.directory / segment_name(self._number))
         self._disk.truncate(self._handle, self._end)
+        if self._unproved:
+            self._disk.write(self._handle, self._end - len(self._unproved), self._unproved)
+            self._unproved = b""
         self._disk.fdatasync(self._handle)
         self._mark_durably(self._handle)
 

@@ -4,6 +4,7 @@ Two models are kept. The *view* is what the process sees: the page cache, change
 operations of a writer's job reach it when the job ends (`settle`), or up to any point of it when the host crashes
 meanwhile. On the media a write or a change of size waits until the file is synced, a change of a directory until the
 directory is. A power cut keeps any subset of what waits, writes torn at sectors; a killed process loses nothing of it.
+After a sync that failed, what it should have written does not wait any more: it is readable until a power cut.
 """
 
 import errno
@@ -22,9 +23,11 @@ T = TypeVar("T")
 
 @dataclass(slots=True, eq=False)
 class File:
-    """An inode: what the process sees, what is safe, and what waits for a sync: (offset, data), or a size alone."""
+    """An inode: what the process sees, what the next one would see, what is safe, and what waits for a sync: (offset,
+    data), or a size alone."""
 
     view: bytearray = field(default_factory=bytearray)
+    cache: bytearray = field(default_factory=bytearray)
     safe: bytearray = field(default_factory=bytearray)
     waiting: list[tuple[int, bytes | None]] = field(default_factory=list)
 
@@ -131,7 +134,9 @@ class SimDisk:
                     _put(file.safe, offset + start, data[start:end])
                 start = end
         file.waiting.clear()
-        file.view = bytearray(file.safe)
+        if power:
+            file.cache = bytearray(file.safe)
+        file.view = bytearray(file.cache)
 
     def _survivors(self, waiting: list[T], mode: str) -> list[T]:
         if mode == "all":
@@ -188,11 +193,20 @@ class SimDisk:
         return len(self._handles[handle].view)
 
     def write(self, handle: int, offset: int, data: bytes) -> None:
-        """See Disk."""
-        self._need_room()
+        """See Disk. What is written over itself needs no room."""
         file = self._handles[handle]
+        if file.view[offset : offset + len(data)] != data:
+            self._need_room()
+        self._change_bytes(file, offset, data)
+
+    def _change_bytes(self, file: File, offset: int, data: bytes | None) -> None:
         _put(file.view, offset, data)
-        self._do(lambda: file.waiting.append((offset, data)))
+
+        def change() -> None:
+            _put(file.cache, offset, data)
+            file.waiting.append((offset, data))
+
+        self._do(change)
 
     def allocate(self, handle: int, offset: int, length: int) -> bool:
         """See Disk."""
@@ -205,16 +219,15 @@ class SimDisk:
 
     def truncate(self, handle: int, size: int) -> None:
         """See Disk."""
-        file = self._handles[handle]
-        _put(file.view, size, None)
-        self._do(lambda: file.waiting.append((size, None)))
+        self._change_bytes(self._handles[handle], size, None)
 
     def fdatasync(self, handle: int) -> None:
         """See Disk."""
         self.syncs += 1
-        if self.failing:
-            raise SyncFailed("fdatasync failed: Input/output error")
         file = self._handles[handle]
+        if self.failing:
+            self._do(file.waiting.clear)
+            raise SyncFailed("fdatasync failed: Input/output error")
 
         def sync() -> None:
             for offset, data in file.waiting:

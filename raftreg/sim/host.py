@@ -199,7 +199,8 @@ class Host:
             self.cluster.loop.fail(error)
             return
         broken = isinstance(error, SyncFailed) or self.disk.failing
-        self.crash(power=broken)
+        dice = self.cluster.chance.stream("broken", self.name, self.life.number)
+        self.crash(power=broken and dice.random() < 0.5)
         if outdated:
             self.wipe()  # What its operator does with an old copy that the others refuse.
         self.cluster.loop.at(

@@ -1,6 +1,7 @@
 """Disks for tests: real files, with failures on demand and a list of what was done."""
 
 import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,3 +71,44 @@ class FaultyDisk(RealDisk):
         self._opens()
         self._did(f"sync {path.name}/")
         super().sync_directory(path)
+
+
+class CachedDisk(RealDisk):
+    """Knows what a power cut would leave of each file. What a failed sync did not write is no longer dirty: Linux keeps
+    it readable, and no later sync writes it. `fails` makes the next sync fail."""
+
+    def __init__(self) -> None:
+        self.fails = False
+        self._dirty: dict[
+            int, list[tuple[int, bytes | None]]
+        ] = {}  # inode -> (offset, data), or a size alone
+        self._safe: dict[int, bytearray] = {}
+
+    def write(self, handle: int, offset: int, data: bytes) -> None:
+        """Makes it dirty."""
+        super().write(handle, offset, data)
+        self._dirty.setdefault(os.fstat(handle).st_ino, []).append((offset, bytes(data)))
+
+    def truncate(self, handle: int, size: int) -> None:
+        """Likewise."""
+        super().truncate(handle, size)
+        self._dirty.setdefault(os.fstat(handle).st_ino, []).append((size, None))
+
+    def fdatasync(self, handle: int) -> None:
+        """Nothing is dirty after it, whether it was written or not."""
+        inode = os.fstat(handle).st_ino
+        dirty = self._dirty.pop(inode, [])
+        if self.fails:
+            self.fails = False
+            raise SyncFailed("fdatasync failed: Input/output error")
+        safe = self._safe.setdefault(inode, bytearray())
+        for offset, data in dirty:
+            safe.extend(bytes(max(0, offset + len(data or b"") - len(safe))))
+            if data is None:
+                del safe[offset:]
+            else:
+                safe[offset : offset + len(data)] = data
+
+    def cut_power(self, path: Path) -> None:
+        """Leave of a file what is safe."""
+        path.write_bytes(self._safe[path.stat().st_ino])

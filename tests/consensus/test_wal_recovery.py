@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raftreg.consensus.disk import RealDisk
+from raftreg.consensus.disk import RealDisk, SyncFailed
 from raftreg.consensus.segments import Segments, segment_name
 from raftreg.consensus.wal import Wal
 from raftreg.errors import Damaged, StartRefused
+from tests.consensus.disks import CachedDisk, FaultyDisk
 
 CLUSTER, MEMBER = "c0ffee", "n1.0123"
 BATCHES = [
@@ -133,6 +134,46 @@ def test_crash_that_lost_sectors_of_the_last_batch(lost: set[int], marked: bool)
         ]
         path.write_bytes(b"".join(sectors))
         assert recovered(log) in (flat(BATCHES), flat([*BATCHES, big]))
+
+
+def segments_on(directory: Path, disk: RealDisk) -> tuple[Segments, list[list[bytes]]]:
+    """A fresh process's log, and the batches that it found."""
+    segments = Segments(directory, CLUSTER, MEMBER, 1 << 20, disk)
+    return segments, list(segments.recover())
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+def test_what_a_failed_sync_left_is_written_again(tmp_path: Path, failures: int) -> None:
+    """The page cache shows the batch to the next process, but a sync alone would not bring it to the disk."""
+    log, disk = tmp_path / "log", CachedDisk()
+    segments, _ = segments_on(log, disk)
+    segments.write([b"first"], 1)
+    segments.mark()
+    disk.fails = True
+    with pytest.raises(SyncFailed):
+        segments.write([b"second"], 2)
+    segments.abandon()
+    for _ in range(failures - 1):
+        disk.fails = True
+        with pytest.raises(StartRefused):
+            segments_on(log, disk)
+    segments, batches = segments_on(log, disk)
+    segments.abandon()
+    assert [[b"first"], [b"second"]] == batches
+    disk.cut_power(log / segment_name(1))
+    assert [b"first", b"second"] == recovered(log)
+
+
+@pytest.mark.parametrize(("mark", "writes"), [(True, 1), (False, 2)])
+def test_only_a_batch_without_a_mark_is_written_again(tmp_path: Path, mark: bool, writes: int) -> None:
+    """A mark is written when its batch is durable; with it a start writes nothing but another mark."""
+    written(tmp_path, BATCHES, mark=mark)
+    disk = FaultyDisk()
+    segments, batches = segments_on(tmp_path, disk)
+    segments.abandon()
+    assert BATCHES == batches
+    assert writes == disk.done.count("write")
+    assert flat(BATCHES) == recovered(tmp_path)
 
 
 def test_torn_tail_is_said_once(log: Path, caplog: pytest.LogCaptureFixture) -> None:

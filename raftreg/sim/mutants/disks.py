@@ -10,6 +10,7 @@ from raftreg.consensus.disk import Disk
 from raftreg.consensus.engine import Engine
 from raftreg.consensus.guard import Guard
 from raftreg.consensus.journal import Entry, Journal
+from raftreg.consensus.segment import SegmentReader
 from raftreg.consensus.serializer import Serializer
 from raftreg.sim.disk import SimDisk
 from raftreg.sim.mutants.mutant import mutant
@@ -81,6 +82,12 @@ def _names_not_synced(patches: Patches) -> None:
 
 def _count_sync(disk: SimDisk, _: object) -> None:
     disk.syncs += 1
+
+
+@mutant("failed-sync-trusted", "single")
+def _failed_sync_trusted(patches: Patches) -> None:
+    """After a sync that failed, the next process takes what it can read for what it can sync."""
+    patches.put(SegmentReader, "unproved", lambda reader: b"")
 
 
 @mutant("snapshot-not-synced", "snapshots")
