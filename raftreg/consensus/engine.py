@@ -173,6 +173,12 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         """Whether nothing became durable here for so long that another node should lead."""
         return self.now() - self._disk_moved_at > SLOW_DISK_S
 
+    @property
+    def disk_is_slow(self) -> bool:
+        """Whether something has waited for the disk for longer than a heartbeat."""
+        waits = self.journal.log.synced < self.journal.log.seq
+        return waits and self.now() - self._disk_moved_at > self.timing.heartbeat_s
+
     def next_index(self, node: Node) -> int:
         """The next entry that pysyncobj will send to a member."""
         return int(self._SyncObj__raftNextIndex.get(node, 0))

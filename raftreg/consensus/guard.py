@@ -5,7 +5,8 @@ pysyncobj sees a `Transport` that delivers exactly the messages that are safe to
 through an outlet function and arrive at `receive`. The rules, each with a directed test of its name in
 tests/consensus:
 
-    * Acks, votes and vote requests leave only when the log is durable up to them.
+    * Acks, votes and vote requests leave only when the log is durable up to them. That a member is there is told at
+      once where its disk is slow, or its leader would take it for gone, and make way.
     * An ack counts only in the term it was made in, and only up to what is durable on the leader itself.
     * An append never truncates a matching tail; acks and commit index are capped by what the message verified.
     * A rejection names the next place to try, one term back per round trip; stale rejections are ignored.
@@ -156,6 +157,8 @@ class Guard(Transport):  # type: ignore[misc]  # pysyncobj is untyped
         if reset and self._retry_at is not None:
             following = self._retry_at
         term = self.engine.raftCurrentTerm
+        if self.engine.disk_is_slow:
+            self.engine.outlet(node.id, [m.PONG, term, self._answering])
         return self._hold(node.id, [m.ACK, term, following, reset, success, self._answering])
 
     def _hold(self, member: str | None, message: Any) -> bool:

@@ -377,6 +377,18 @@ def _full_disk(script: Script) -> None:
     script.until(script.write("n2"), "a write by the other two")
 
 
+@schedule("slower-than-heartbeats", hosts=3, founders=3)
+def _slower_than_heartbeats(script: Script) -> None:
+    """On each disk a sync takes longer than a leader leads without hearing anybody: writes are slow, and that is all"""
+    script.begin("n1")
+    script.campaigners = set(script.cluster.names)
+    for host in script.cluster.hosts.values():
+        host.pace.least_s = 0.9
+    for key in ("a", "b", "c"):
+        script.until(script.write("n1", key), "a write")
+    _expect(script, script.engine("n1").leading, "the leader gave up")
+
+
 @schedule("slower-than-elections", hosts=3, founders=3)
 def _slower_than_elections(script: Script) -> None:
     """A leader dies, and on the disks of the other two a sync takes longer than members wait between two elections"""

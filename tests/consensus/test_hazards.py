@@ -320,6 +320,19 @@ def test_a_member_votes_once_per_term_across_restarts(tmp_path: Path, clock: Fak
     assert "R" not in again.kinds()
 
 
+def test_a_member_with_a_slow_disk_tells_its_leader_that_it_is_there(host: Host) -> None:
+    """Its ack waits for the disk; without a word from it for so long its leader would make way."""
+    host.append("b", 1, 1, 0, [(NO_OP, 1)])
+    assert [] == host.kinds()  # It may be done in a moment.
+    host.clock.time += 2 * host.engine.timing.heartbeat_s
+    host.append("b", 1, 2, 1, [])
+    assert [("b", ["q", 1, 7])] == host.sent
+    host.sync()
+    assert ["A", 1, 3, False, True, 7] == host.last("A")
+    host.append("b", 1, 2, 1, [])
+    assert ["q", "A", "A"] == host.kinds()
+
+
 def test_a_restarted_member_keeps_the_promise_of_its_lease(tmp_path: Path, clock: FakeClock) -> None:
     """Right after its start a member votes for nobody: it may have promised a leader not to."""
     host = Host(tmp_path / "a", clock)

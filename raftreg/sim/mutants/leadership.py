@@ -152,6 +152,12 @@ def _vote_not_waited_for(patches: Patches) -> None:
     patches.put(Election, "voted", lambda election: None)
 
 
+@mutant("slow-disks-keep-quiet", "slower-than-heartbeats")
+def _slow_disks_keep_quiet(patches: Patches) -> None:
+    """Who is busy with its disk says nothing to its leader, which takes it for gone."""
+    patches.put(Engine, "disk_is_slow", property(lambda engine: False))
+
+
 @mutant("campaign-goes-on", "crossing")
 def _campaign_goes_on(patches: Patches) -> None:
     """A pre-vote that was won counts although the leader was heard meanwhile."""
