@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.stopping import stoppable
 from raftreg.clock import SystemClock
 from raftreg.commands import Register, Request
 from raftreg.dns import Answerer, ZoneSettings
@@ -117,7 +118,7 @@ def node() -> Iterator[int]:
         yield port
 
 
-def main() -> None:
+def main() -> int:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seconds", type=float, default=2.0, help="how long each case runs")
@@ -131,7 +132,8 @@ def main() -> None:
     with node() as port:
         for title, rate in measure_udp(port, options.seconds, options.clients):
             print(f"  {title:<45}{rate:>10,.0f}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(stoppable(main))

@@ -20,6 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.stopping import stoppable
 from tests.e2e.cluster import Cluster, Node, wait_until
 
 LATE_SHARE_MAX = 0.1  # of the TTL
@@ -167,7 +168,7 @@ def judge(what: str, sessions: Sequence[Session], since: Callable[[Session], flo
     return fine
 
 
-def main() -> None:
+def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -185,8 +186,8 @@ def main() -> None:
         for _ in range(options.failovers):
             fine.append(until_judged(lambda: across_failover(cluster, pool, ttls, each)))
     print("all in time" if all(fine) else "NOT in time")
-    sys.exit(0 if all(fine) else 1)
+    return 0 if all(fine) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(stoppable(main))

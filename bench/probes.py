@@ -25,6 +25,7 @@ from pathlib import Path
 
 from bench.harness.machine import cpu_s
 from bench.harness.stats import percentile
+from bench.stopping import stoppable
 from tests.e2e.cluster import Cluster, Node, wait_until
 
 _BUCKET = re.compile(r'raftreg_check_lateness_seconds_bucket\{le="([^"]+)"\} (\S+)')
@@ -180,4 +181,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(stoppable(main))
