@@ -318,6 +318,7 @@ def test_who_waits_is_let_go_when_the_level_is_raised_beyond_it(
     async def scenario(growth: Growth) -> None:
         n1 = await growth.found("n1")
         growth.machines["n1"].feature_level = 1
+        await (await growth.leader_of()).propose(b"a")  # It was noticed that the level is 1.
         old = await growth.begin("n2", "n1")
         growth.machines["n2"].feature_level = 1
         await growth.until(lambda: [old.status().id] == [each.id for each in n1.status().strangers])
