@@ -5,7 +5,8 @@ loses what was not synced, tears writes and fills up. Paths are absolute or rela
 are small ints.
 
 What is assumed of a disk: after `fdatasync` returned, the bytes written before it survive a power cut; a
-write changes no byte outside its range, even when the power fails in the middle of it; a directory's entries
+write changes no byte outside its range, and each sector within it holds what it held before or what was
+written, even when the power fails in the middle of it; a directory's entries
 are durable after `sync_directory`. A sync that failed says nothing about what is on the disk, and is never
 tried again: what it should have written may be readable until the power fails, and no later sync writes it.
 """

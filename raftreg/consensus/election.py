@@ -117,7 +117,7 @@ class Election:
         engine = self.engine
         if engine.leading:
             self._watch_transfer()
-            if self.barred or engine.disk_hangs or engine.newer.text:
+            if self.barred or engine.disk.hangs or engine.newer.text:
                 self.hand_over()  # Again and again: here nothing can be committed any more.
             return
         self.transfer = None
@@ -214,7 +214,8 @@ class Election:
     def hand_over(self, to: str | None = None) -> str | None:
         """Begin to hand leadership to the most advanced voter that answers, or to `to`. Returns it, or None.
 
-        No command is taken meanwhile, and no lease is trusted for the rest of this term: the heir's votes ignore it.
+        No command is taken meanwhile. Once the heir is told, no lease is trusted for the rest of this term, which its
+        votes ignore.
         """
         engine = self.engine
         if not engine.leading or self.transfer is not None:
@@ -227,7 +228,6 @@ class Election:
         if not heirs:
             return None
         heir = max(heirs, key=lambda voter: (engine.guard.acked_index(voter), voter))
-        engine.reads.distrust_lease()
         self.transfer = Transfer(heir, engine.now() + engine.timing.election_max_s)
         engine.want_tick()
         return heir
@@ -260,4 +260,5 @@ class Election:
             if engine.newer.stopped:
                 engine.newer.resign()
         elif not transfer.told and engine.guard.caught_up(transfer.heir, engine.journal.last):
+            engine.reads.distrust_lease()
             transfer.told = engine.outlet(transfer.heir, [m.TAKE_OVER, engine.raftCurrentTerm])

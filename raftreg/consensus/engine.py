@@ -14,6 +14,7 @@ from pysyncobj.node import Node
 from raftreg.consensus import StateMachine, seams
 from raftreg.consensus.catch_up import CatchUp
 from raftreg.consensus.changes import Changes, described
+from raftreg.consensus.disk_watch import DiskWatch
 from raftreg.consensus.election import Election
 from raftreg.consensus.feed import Feed
 from raftreg.consensus.files import BRING_BACK
@@ -33,7 +34,6 @@ __all__ = ["Committed", "Engine", "Timing", "World"]
 _log = logging.getLogger(__name__)
 PENDING_BYTES = 64 << 20
 _PAST_DUE_S = 0.001  # pysyncobj sends its heartbeats when their time is over, not when it comes
-SLOW_DISK_S = 2.0  # a leader whose disk takes longer holds everybody up: it gives the lead away
 _LEADER = 2  # pysyncobj's number for the role
 
 Committed = Callable[[object, bool], None]
@@ -69,7 +69,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         self.pending: dict[int, tuple[int, int, Committed]] = {}  # index -> (term, bytes, callback)
         self.pending_bytes = 0
         self._broadcast_last = self._commit_sent = -1
-        self._disk_moved_at = self.now()  # when something became durable, or nothing waited for it
+        self.disk = DiskWatch(self)
         self._told_leader: str | None = None
         self.role_number = 0  # pysyncobj's: follower, candidate, leader
         self.newer = Newer(self)
@@ -167,17 +167,6 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
     def alone(self) -> bool:
         """Whether this node is the only voter, so that its disk is the only one that counts."""
         return self.members.voters == {self.member_id}
-
-    @property
-    def disk_hangs(self) -> bool:
-        """Whether nothing became durable here for so long that another node should lead."""
-        return self.now() - self._disk_moved_at > SLOW_DISK_S
-
-    @property
-    def disk_is_slow(self) -> bool:
-        """Whether something has waited for the disk for longer than a heartbeat."""
-        waits = self.journal.log.synced < self.journal.log.seq
-        return waits and self.now() - self._disk_moved_at > self.timing.heartbeat_s
 
     def next_index(self, node: Node) -> int:
         """The next entry that pysyncobj will send to a member."""
@@ -407,7 +396,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
 
     def synced(self, seq: int) -> None:
         """The log is durable up to record number `seq`."""
-        self._disk_moved_at = self.now()
+        self.disk.moved()
         self.journal.on_synced(seq)
         self.guard.on_synced(seq)
 
@@ -416,8 +405,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         if self.alone:
             self._SyncObj__raftMatchIndex[self.shadow] = self.journal.durable
             self._SyncObj__lastResponseTime[self.shadow] = seams.monotonic()
-        if self.journal.log.synced >= self.journal.log.seq:
-            self._disk_moved_at = self.now()
+        self.disk.look()
         self.election.tick()
         if self.serializer.log_is_large:
             self.forceLogCompaction()

@@ -157,7 +157,7 @@ class Guard(Transport):  # type: ignore[misc]  # pysyncobj is untyped
         if reset and self._retry_at is not None:
             following = self._retry_at
         term = self.engine.raftCurrentTerm
-        if self.engine.disk_is_slow:
+        if self.engine.disk.is_slow:
             self.engine.outlet(node.id, [m.PONG, term, self._answering])
         return self._hold(node.id, [m.ACK, term, following, reset, success, self._answering])
 
@@ -295,6 +295,7 @@ class Guard(Transport):  # type: ignore[misc]  # pysyncobj is untyped
         if term < engine.raftCurrentTerm:
             engine.outlet(node.id, [m.NEWER_TERM, engine.raftCurrentTerm])
             return
+        engine.disk.look()
         self._answering, self._ack_cap, self._retry_at = stamp, None, None
         engine.election.heard_leader()
         append = {

@@ -61,7 +61,7 @@ class Reads:
         self._lease_distrusted = False
 
     def distrust_lease(self) -> None:
-        """Leadership is being handed over: votes that ignore the lease may be under way until the term ends."""
+        """An heir is told to take over: votes that ignore the lease may be under way until the term ends."""
         self._lease_distrusted = True
 
     def forget(self, member: str) -> None:

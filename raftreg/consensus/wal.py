@@ -7,7 +7,8 @@ What is guaranteed
     * A torn tail is cut; anything else that is wrong raises Damaged, with file and offset. (`segment` says
       how the two are told apart.)
     * A failed sync is never tried again: `on_failure` is called once and the log does nothing any more.
-    * A full disk is not a failure: what was not synced stays in memory and is tried until there is room. Nor is a
+    * A full disk is not a failure: what was not synced stays in memory and is tried until there is room (to start, a
+      full file system that copies on write needs some: the last batch is written again over itself). Nor is a
       process that may open no more files, which a new segment needs.
 What is not
     * A log whose newest segment was removed or cut at the end of a batch by somebody looks like a shorter

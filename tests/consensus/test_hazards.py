@@ -333,6 +333,16 @@ def test_a_member_with_a_slow_disk_tells_its_leader_that_it_is_there(host: Host)
     assert ["q", "A", "A"] == host.kinds()
 
 
+def test_a_member_that_was_idle_has_no_slow_disk(host: Host) -> None:
+    """What comes after a pause has not waited yet."""
+    host.append("b", 1, 1, 0, [(NO_OP, 1)])
+    host.sync()
+    host.sent.clear()
+    host.clock.time += 2 * host.engine.timing.heartbeat_s
+    host.append("b", 1, 2, 1, [(app(b"x"), 1)])
+    assert [] == host.kinds()
+
+
 def test_a_restarted_member_keeps_the_promise_of_its_lease(tmp_path: Path, clock: FakeClock) -> None:
     """Right after its start a member votes for nobody: it may have promised a leader not to."""
     host = Host(tmp_path / "a", clock)

@@ -296,13 +296,15 @@ def test_the_name_of_a_member_is_free_when_that_has_ended(tmp_path: Path) -> Non
     with_growth(tmp_path, scenario)
 
 
-def test_nobody_gets_the_name_of_a_living_member_by_writing_it_otherwise(tmp_path: Path) -> None:
+def test_nobody_gets_the_name_of_a_living_member_by_writing_it_otherwise(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Not from that member itself either; it would advise to be replaced by it."""
 
     async def scenario(growth: Growth) -> None:
         n1 = await growth.found("n1")
         second = await growth.begin("N1", "n1")
-        await asyncio.sleep(0.5)
+        await growth.until(lambda: "another process calls itself n1 too" in caplog.text)
         assert ("starting", ()) == (second.status().role, n1.status().strangers)
         assert {} == growth.ended
 

@@ -86,11 +86,31 @@ def test_a_pause_ends_the_lease(host: Host) -> None:
 
 
 def test_no_lease_while_leadership_is_handed_over(host: Host) -> None:
-    """The heir's votes ignore the lease, so the leader may not trust it any more."""
+    """The heir's votes ignore the lease, so the leader may not trust it any more once the heir is told."""
     host.lead().settle()
     assert host.engine.reads.lease_holds()
     assert "b" == host.engine.election.hand_over()
+    host.engine.tick()
+    assert "X" in host.kinds()
     assert not host.engine.reads.lease_holds()
+
+
+def test_the_lease_outlives_a_hand_over_of_which_nothing_comes(host: Host) -> None:
+    """As long as no heir has caught up none is told, and nobody votes past the lease: it holds when that is over."""
+    host.lead().settle()
+    committed = host.engine.journal.last
+    host.propose(b"x")
+    assert "b" == host.engine.election.hand_over()
+    while host.engine.election.transfer is not None:
+        host.clock.time += 0.02
+        host.engine.tick()
+        host.ack("b", committed)
+    assert host.engine.leading
+    assert "X" not in host.kinds()
+    host.engine.reads.ask(lambda index: None, True)
+    host.engine.tick()
+    host.ack("b")
+    assert host.engine.reads.lease_holds()
 
 
 def test_reads_of_a_deposed_leader_fail(host: Host) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from raftreg.consensus import seams
 from raftreg.consensus.boot import Bootstrap
+from raftreg.consensus.disk_watch import DiskWatch
 from raftreg.consensus.driver import Driver
 from raftreg.consensus.election import Election
 from raftreg.consensus.engine import Engine
@@ -113,7 +114,7 @@ def _no_check_quorum(patches: Patches) -> None:
 @mutant("hung-disk-leads-on", "hung")
 def _hung_disk_leads_on(patches: Patches) -> None:
     """A leader whose disk hangs does not give the lead away."""
-    patches.put(Engine, "disk_hangs", property(lambda engine: False))
+    patches.put(DiskWatch, "hangs", False)
 
 
 @mutant("full-disk-leads-on", "full-disk")
@@ -155,7 +156,7 @@ def _vote_not_waited_for(patches: Patches) -> None:
 @mutant("slow-disks-keep-quiet", "slower-than-heartbeats")
 def _slow_disks_keep_quiet(patches: Patches) -> None:
     """Who is busy with its disk says nothing to its leader, which takes it for gone."""
-    patches.put(Engine, "disk_is_slow", property(lambda engine: False))
+    patches.put(DiskWatch, "is_slow", False)
 
 
 @mutant("campaign-goes-on", "crossing")
