@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.clients.fetched import POSTGRES, needs, needs_program, python_of, takes_long
-from tests.e2e.cluster import Cluster, free_ports, wait_until
+from tests.e2e.cluster import Cluster, Node, free_ports, wait_until
 
 pytestmark = [needs("patroni"), needs_program(POSTGRES / "postgres"), takes_long()]
 _WAIT_S = 120.0
@@ -130,6 +130,11 @@ def _leader(databases: list[Database]) -> Database | None:
     return leading[0] if len(leading) == 1 else None
 
 
+def _lock(node: Node) -> str:
+    """Who has the lock of the leader, by a node of raftreg; "" if nobody has."""
+    return node.get("/v1/kv/service/pgtest/leader?raw").text
+
+
 @pytest.mark.timeout(600)
 def test_another_database_leads_when_the_leader_dies(trio: Cluster, databases: list[Database]) -> None:
     """The members find each other in raftreg; after kill -9 of the leader another one is promoted, and has all rows."""
@@ -142,8 +147,7 @@ def test_another_database_leads_when_the_leader_dies(trio: Cluster, databases: l
     new = wait_until("another one leads", lambda: _leader(others), _WAIT_S)
     assert "1000" == new.sql("SELECT count(*) FROM rows")
     new.sql("INSERT INTO rows VALUES (1001)")
-    leader = trio["n1"].get("/v1/kv/service/pgtest/leader?raw").text
-    assert new.name == leader
+    wait_until("it has the lock", lambda: _lock(trio["n1"]) == new.name, _WAIT_S)
 
 
 @pytest.mark.timeout(600)
@@ -152,13 +156,16 @@ def test_databases_bear_the_death_of_a_node_of_raftreg(trio: Cluster, databases:
     leading = wait_until("a database leads", lambda: _leader(databases), _WAIT_S)
     node = trio.leader()
     served_by = {f"pg{number}": each for number, each in enumerate(trio.nodes.values(), start=1)}
-    if served_by[leading.name] is node:  # its own door may stay open: what dies is the leader behind it
+    door = served_by[leading.name]
+    if door is node:  # its own door may stay open: what dies is the leader behind it
         node = trio.followers()[0]
+    # A database leads for itself before it has told the others.
+    wait_until("it has the lock", lambda: _lock(door) == leading.name, _WAIT_S)
     node.kill()
     try:
         leading.sql("CREATE TABLE survivors (n int)")
         wait_until("it still leads", lambda: leading.role() == "master", 30)
-        assert leading.name == served_by[leading.name].get("/v1/kv/service/pgtest/leader?raw").text
+        assert leading.name == _lock(door)
     finally:
         trio.start(node.name)
 
