@@ -1,10 +1,12 @@
 """Questions to the leader over the Raft connections: read indexes, and opaque calls (forwarded writes,
 heartbeats).
 
-Each question has a number; the answer comes back over the same connection, or never: when the connection to the
-leader breaks, or when another node leads, what is open fails. A read can simply be asked again. A call that was
-sent may have been carried out, so its failure is OutcomeUnknown; the registry asks again under the same request
-id.
+Each question has a number. When the connection to the leader breaks, or when another node leads, what is open fails.
+A read can simply be asked again. A call that was sent may have been carried out, so its failure is OutcomeUnknown; the
+registry asks again under the same request id.
+
+What a leader answers goes to the member, over the connection that there is by then, perhaps to a process that was
+started since. So the numbers of each process begin at random: what was meant for another one answers nothing.
 """
 
 import asyncio
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _ROOM_LOOK_S = 0.01
+_NUMBER_BYTES = 7  # of the random one with which a process begins; msgpack takes eight
 Handler = Callable[[str, bytes], Awaitable[bytes]]
 
 
@@ -51,7 +54,7 @@ class Calls:
         self.loop = loop
         self.engine = engine
         self.handler: Handler | None = None
-        self._number = 0
+        self._number = int.from_bytes(engine.world.clock.token(_NUMBER_BYTES))
         self._reads: dict[int, tuple[str, asyncio.Future[int]]] = {}
         self._calls: dict[int, tuple[str, asyncio.Future[bytes]]] = {}
         self._serving: set[asyncio.Task[None]] = set()

@@ -377,6 +377,22 @@ def _full_disk(script: Script) -> None:
     script.until(script.write("n2"), "a write by the other two")
 
 
+@schedule("answer-to-the-dead", hosts=3, founders=3)
+def _answer_to_the_dead(script: Script) -> None:
+    """A process dies while the leader's disk is busy with what it asked for, and another one of its member asks for
+    something else, under the same number if it counts from one too: it must not be told what the first was to hear"""
+    script.begin("n1")
+    script.until(script.write("n1", "x"), "a write")
+    pace = script.cluster.hosts["n1"].pace
+    script.restart("n2")
+    pace.least_s = 0.9
+    script.write("n2", "lost")
+    script.run(0.01)
+    script.restart("n2")
+    script.until(script.write("n2", "x", cas=1 << 40), "an answer")
+    _expect(script, script.results[-1] is False, "a compare-and-set was told the result of another write")
+
+
 @schedule("slower-than-heartbeats", hosts=3, founders=3)
 def _slower_than_heartbeats(script: Script) -> None:
     """On each disk a sync takes longer than a leader leads without hearing anybody: writes are slow, and that is all"""

@@ -50,6 +50,7 @@ class Script:
         self.loop, self.network = self.cluster.loop, self.cluster.network
         self.campaigners: set[str] = set(self.cluster.names)
         self.answers: list[str] = []  # what became of each change, in the order of the answers
+        self.results: list[object] = []  # of each acknowledged write, in that order
 
     # -- time ----------------------------------------------------------------------------------------------------------
     def run(self, seconds: float) -> None:
@@ -199,17 +200,20 @@ class Script:
                 raise Violation("liveness", f"{kind} {name}: {self.answers[-1]}")
             self.run(0.05)
 
-    def write(self, name: str, key: str = "x", value: bytes = b"y") -> Callable[[], bool]:
-        """Write through a host; what is returned tells whether it was acknowledged."""
+    def write(
+        self, name: str, key: str = "x", value: bytes = b"y", cas: int | None = None
+    ) -> Callable[[], bool]:
+        """Write through a host; what is returned tells whether it was acknowledged. `results` gets what it came to."""
         host, checks = self.cluster.hosts[name], self.cluster.checks
         acknowledged: list[bool] = []
 
         async def put() -> None:
             assert host.registry is not None
             try:
-                answer = await host.registry.write(KVSet(key, value))
+                answer = await host.registry.write(KVSet(key, value, cas=cas))
             except RaftregError:
                 return
+            self.results.append(answer.value)
             checks.acked_index = max(checks.acked_index, answer.index)
             acknowledged.append(True)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from raftreg.consensus import messages as m
+from raftreg.consensus.calls import Calls
 from raftreg.consensus.guard import Guard
 from raftreg.consensus.snapshot_transfer import SnapshotTransfers
 from raftreg.sim.mutants.mutant import mutant
@@ -93,6 +94,18 @@ def _rejection_filter(patches: Patches) -> None:
         original(guard, node, message)
 
     patches.put(Guard, "_on_ack", on_ack)
+
+
+@mutant("questions-counted-from-one", "answer-to-the-dead")
+def _questions_counted_from_one(patches: Patches) -> None:
+    """Each process numbers what it asks its leader alike, and takes answers to an earlier one for its own."""
+    original = Calls.__init__
+
+    def init(calls: Calls, *parts: Any) -> None:
+        original(calls, *parts)
+        calls._number = 0
+
+    patches.put(Calls, "__init__", init)
 
 
 @mutant("snapshot-commits-tail", "tails")
