@@ -1,6 +1,7 @@
 """Ports of this machine for nodes that have to find them again after a restart."""
 
 import socket
+from collections.abc import Sequence
 
 from raftreg.chance import Stream
 
@@ -8,7 +9,7 @@ from raftreg.chance import Stream
 PORTS = range(20_000, 30_000)
 
 
-def free_ports(count: int, chance: Stream, among: range = PORTS) -> list[int]:
+def free_ports(count: int, chance: Stream, among: Sequence[int] = PORTS) -> list[int]:
     """Ports of 127.0.0.1 on which nothing listens now, neither by TCP nor by UDP."""
     found: list[int] = []
     for port in chance.sample(among, len(among)):

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,14 +80,22 @@ def finish_get(connection: socket.socket) -> str:
         return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
 
 
+_given_ports: deque[int] = deque(maxlen=200)
+
+
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 on which nothing listens now. Tests that run side by side choose from shares of their own."""
+    """Ports of 127.0.0.1 on which nothing listens now, and that were not given lately to others who do not listen yet.
+
+    Tests that run side by side choose from shares of their own.
+    """
     worker, workers = (
         os.environ.get("PYTEST_XDIST_WORKER", "gw0"),
         os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"),
     )
     share = ports.PORTS[int(worker.removeprefix("gw")) :: int(workers)]
-    return ports.free_ports(count, random.Random(), share)
+    found = ports.free_ports(count, random.Random(), [port for port in share if port not in _given_ports])
+    _given_ports.extend(found)
+    return found
 
 
 def wait_until(what: str, probe: Callable[[], T | None], timeout_s: float = START_TIMEOUT_S) -> T:
