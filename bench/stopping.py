@@ -10,8 +10,13 @@ WORDS_MAX = 400
 
 
 def sigterm_is_ctrl_c() -> None:
-    """From now on SIGTERM raises KeyboardInterrupt too, so that everything that was started is ended."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """From now on SIGTERM does what Ctrl-C does, so that everything that was started is ended.
+
+    An event loop takes Ctrl-C for a wish to cancel its main task. A KeyboardInterrupt that is raised in whatever task
+    runs just then would end that one instead, which is told on standard error after everything else.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
 
 
 def stoppable(main: Callable[[], int]) -> int:
