@@ -253,7 +253,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "snapshot-entries",
-        "A snapshot is written after this many writes, or more if the state is large beside them.",
+        "A snapshot is written after about this many writes, more beside a large state; members take turns.",
         parse_count,
         default="20000",
         metavar="COUNT",

@@ -46,7 +46,7 @@ async def get(context: ApiContext, request: Request) -> Response:
     from raftreg.api import archive  # tarfile is not needed to start
 
     meta = archive.Meta(index, status.term, servers, context.clock.wall())
-    body = await asyncio.to_thread(lambda: archive.pack(meta, encode()))
+    body = await asyncio.to_thread(lambda: archive.pack(meta, b"".join(encode())))
     headers = index_headers(options, answer, effective=False)
     return Response(200, headers | {"Content-Type": CONTENT_TYPE}, body)
 

@@ -15,7 +15,7 @@ Spec: Ongaro, "Consensus: Bridging Theory and Practice" (2014), chapters 3 to 6,
 lease (6.4), leadership transfer (3.10), one-at-a-time membership (4.1 to 4.4).
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -47,8 +47,8 @@ class StateMachine(Protocol):
         """The feature level that the entries applied so far have raised the cluster to (`raftreg.versions`)."""
         ...
 
-    def freeze(self) -> Callable[[], bytes]:
-        """A cheap copy of the state, as a function that encodes it; that function runs in another thread."""
+    def freeze(self) -> Callable[[], Iterator[bytes]]:
+        """A cheap copy of the state, as a function that encodes it in small pieces; they are made in another thread."""
         ...
 
     def effort(self) -> int:
@@ -56,7 +56,7 @@ class StateMachine(Protocol):
         ...
 
     def load(self, data: bytes) -> None:
-        """Replace the whole state by what `freeze()()` gave somewhere, some time."""
+        """Replace the whole state by what `freeze()()` gave somewhere, some time, its pieces joined."""
         ...
 
 

@@ -113,6 +113,7 @@ class Driver:
                 outlet=around.send,
                 clock=around.clock,
                 jobs=self._jobs.run,
+                rest=self._jobs.rest,
                 want_tick=self.want_tick,
                 want_sync=wal.kick,
                 on_change=lambda: _later(around.loop, around.guarded, self._changed),

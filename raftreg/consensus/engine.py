@@ -316,6 +316,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
             self._leave(guard.node(member))
         for voter in members.voters & before:
             self.feed.release(voter)
+        self.serializer.use(members)
         self.world.on_members()
 
     @property
@@ -372,13 +373,14 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         self.world.on_change()
 
     def _load(self, snapshot: Snapshot, clear: bool) -> None:
-        self.machine.load(snapshot.state)
+        state = b"".join(snapshot.state)
+        self.machine.load(state)
         self.newer.went_past(snapshot.index)
         self.journal.base = snapshot.placed
         if not clear:
             self.journal.align(snapshot.previous, snapshot.newest)
         self.serializer.loading = (snapshot.newest, snapshot.previous)
-        self.serializer.stands_for(snapshot)
+        self.serializer.stands_for(len(state))
         self._SyncObj__loadDumpFile(clear)
         if self.raftLastApplied != snapshot.index:
             raise Fatal("pysyncobj did not take the snapshot")
@@ -407,8 +409,6 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
             self._SyncObj__lastResponseTime[self.shadow] = seams.monotonic()
         self.disk.look()
         self.election.tick()
-        if self.serializer.log_is_large:
-            self.forceLogCompaction()
         if self.leading or self._has_work:
             self._onTick(0)
         self.guard.forced = False

@@ -6,7 +6,7 @@ endian), body in msgpack. It is small, read whole at start, and written by `writ
 
 import errno
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -66,9 +66,10 @@ def sync_directory(path: Path, *, disk: Disk | None = None) -> None:
     (disk or RealDisk()).sync_directory(path)
 
 
-def write_atomically(path: Path, data: bytes, *, disk: Disk | None = None) -> None:
-    """Replace `path` by `data`, durably: a crash at any point leaves the old content or the new, never a mix.
+def write_atomically(path: Path, pieces: Iterable[bytes], *, disk: Disk | None = None) -> int:
+    """Replace `path` by these, durably: a crash at any point leaves the old content or the new, never a mix.
 
+    Returns how many bytes there are now.
     Raises StartRefused for what an operator can mend (no room, no right) with the old content untouched, and
     SyncFailed when the disk cannot be trusted any more.
     """
@@ -78,7 +79,10 @@ def write_atomically(path: Path, data: bytes, *, disk: Disk | None = None) -> No
         try:
             handle = disk.open(fresh, create=True)
             try:
-                disk.write(handle, 0, data)
+                size = 0
+                for piece in pieces:
+                    disk.write(handle, size, piece)
+                    size += len(piece)
                 disk.fdatasync(handle)
             finally:
                 disk.close(handle)
@@ -90,6 +94,7 @@ def write_atomically(path: Path, data: bytes, *, disk: Disk | None = None) -> No
                 disk.unlink(fresh)
             raise
     disk.sync_directory(path.parent)
+    return size
 
 
 def write_checked(path: Path, magic: bytes, version: int, value: object, *, disk: Disk | None = None) -> None:
@@ -99,7 +104,7 @@ def write_checked(path: Path, magic: bytes, version: int, value: object, *, disk
     """
     body: bytes = msgpack.packb(value)
     checksum = google_crc32c.extend(version, body)
-    write_atomically(path, _PREFIX.pack(magic, version, len(body), checksum) + body, disk=disk)
+    write_atomically(path, [_PREFIX.pack(magic, version, len(body), checksum) + body], disk=disk)
 
 
 def read_checked(path: Path, magic: bytes, version: int, remedy: str, *, disk: Disk | None = None) -> object:

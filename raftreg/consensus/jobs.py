@@ -35,6 +35,10 @@ class Worker:
 
         self._writer.submit(job)
 
+    def rest(self) -> None:
+        """Called by the work between two pieces of it."""
+        self._writer.rest()
+
     async def stop(self) -> None:
         """Wait for the jobs in hand; their results are dropped."""
         self._stopped = True

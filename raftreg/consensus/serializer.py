@@ -1,11 +1,13 @@
 """Stands in for pysyncobj's serializer: snapshots by our own store, off the loop, and sent by `snapshot_transfer`."""
 
 import logging
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pysyncobj.config import SERIALIZER_STATE
 
 from raftreg.consensus.journal import Entry
+from raftreg.consensus.members import Members
 from raftreg.consensus.snapshot import Jobs, Snapshot, SnapshotStore
 from raftreg.errors import Fatal, StartRefused
 
@@ -18,6 +20,8 @@ RETRY_S = 5.0
 LOG_BYTES = 256 << 20
 # While a member catches up the log may be so many times as long, in entries and in bytes.
 LONGEST_LOG, LARGEST_LOG = 8, 2
+# A member that does not come to the end of what is committed writes one after so many times the usual entries.
+LAGGING = 2
 
 
 class Serializer:
@@ -28,24 +32,28 @@ class Serializer:
         self.store = store
         self.jobs = jobs
         self.durable_index = 0  # of the newest snapshot that is on disk
-        self._effort, self._size_bytes = (
-            engine.machine.effort(),
-            0,
-        )  # of the state machine there, and of its state
+        # Of the state machine there, and of its state.
+        self._effort, self._size_bytes = engine.machine.effort(), 0
         # Newest and previous entry of the snapshot being loaded.
         self.loading: tuple[Entry, Entry] | None = None
         self._running: int | None = None
         self._finished: tuple[Any, int] | None = None
         self._quiet_until = 0.0
+        self._members, self._turn = 1, 0.0  # how many; where among them this one comes, from 0 on and below 1
 
     @property
     def under_way(self) -> bool:
         """Whether a snapshot is being written, or was written and pysyncobj does not know it yet."""
         return self._running is not None or self._finished is not None
 
-    def stands_for(self, snapshot: Snapshot) -> None:
-        """The state machine was just loaded from this snapshot."""
-        self._effort, self._size_bytes = self.engine.machine.effort(), len(snapshot.state)
+    def stands_for(self, size_bytes: int) -> None:
+        """The state machine was just loaded from a snapshot of that size."""
+        self._effort, self._size_bytes = self.engine.machine.effort(), size_bytes
+
+    def use(self, members: Members) -> None:
+        """Another member set is in use: each member has its own turn to write a snapshot."""
+        self._members = len(members.all)
+        self._turn = sum(other < self.engine.member_id for other in members.all) / self._members
 
     def is_due(self) -> bool:
         """Whether a restart would have much to do again: many entries, or entries with many commands.
@@ -53,29 +61,51 @@ class Serializer:
         A command takes several times as long as loading what it left in a snapshot. But a large state is not written
         for little: what was logged since must be half of it, so that no more is written twice than once. While a
         restart goes through its log nothing is written beside it.
+
+        All members have the same entries, and would all be busy with a snapshot at once: so they take turns.
         """
-        engine = self.engine
-        many, journal = engine.conf.logCompactionMinEntries, engine.journal
-        if self.under_way:
+        engine, many = self.engine, self.engine.conf.logCompactionMinEntries
+        applied = engine.raftLastApplied - self.durable_index
+        if applied <= 0 or self.under_way:
             return False
-        if len(journal) > many:
+        if self.log_is_large:
             return True
-        if engine.machine.effort() - self._effort <= many or 2 * journal.size_bytes < self._size_bytes:
+        if engine.raftLastApplied != engine.raftCommitIndex and applied <= many * LAGGING:
             return False
-        return bool(engine.raftLastApplied == engine.raftCommitIndex)
+        if applied > many + self._shift(self.durable_index, many):
+            return True
+        effort = engine.machine.effort()
+        if effort - self._effort <= many + self._shift(self._effort, many):
+            return False
+        return 2 * engine.journal.size_bytes >= self._size_bytes and self._has_its_turn(effort, many)
+
+    def _has_its_turn(self, effort: int, many: int) -> bool:
+        """Of each `many` commands every member has an equal part in which it may begin to write."""
+        return (effort - round(self._turn * many)) % many * self._members < many
+
+    def _shift(self, last: int, many: int) -> int:
+        """How much later than `many` after the last one the next comes; earlier if below 0; at most half of it.
+
+        So who comes first among the members writes at multiples of `many`, and the others evenly between.
+        """
+        off = round(self._turn * many - last) % many
+        return off if 2 * off <= many else off - many
 
     @property
     def log_is_large(self) -> bool:
-        """Whether the log takes so much memory that a snapshot is due for that alone."""
-        return bool(self.engine.journal.size_bytes > LOG_BYTES)
+        """Whether the log takes so much memory that a snapshot is due for that alone; not for all members at once."""
+        return bool(self.engine.journal.size_bytes > LOG_BYTES * (1.0 - self._turn / 2))
 
     def checkSerializing(self) -> tuple[Any, int | None]:  # pysyncobj's name
         """State of the snapshot being written, asked at each tick; pysyncobj cuts its log after SUCCESS."""
+        failed = self._finished is not None and self._finished[0] == SERIALIZER_STATE.FAILED
+        if self._running is not None or (self._must_wait() and not failed):
+            return SERIALIZER_STATE.SERIALIZING, self._running
         if self._finished is not None:
             finished, self._finished = self._finished, None
             return finished
-        if self._running is not None or self.engine.now() < self._quiet_until or self._must_wait():
-            return SERIALIZER_STATE.SERIALIZING, self._running
+        if self.engine.now() < self._quiet_until:
+            return SERIALIZER_STATE.SERIALIZING, None
         return SERIALIZER_STATE.NOT_SERIALIZING, None
 
     def _must_wait(self) -> bool:
@@ -88,17 +118,25 @@ class Serializer:
         return engine.transfers.under_way() or engine.feed.holding
 
     def serialize(self, data: tuple[Any, Entry, Entry, Any], id_: int) -> None:
-        """Copy the state now, encode and write it in another thread."""
+        """Copy the state now; encode and write it in another thread, which rests after each piece.
+
+        So neither the event loop, which has the interpreter in common with that thread, nor the other processes of a
+        small machine have to wait for more than a piece.
+        """
         newest, previous = data[1], data[2]
         state, level = self.engine.machine.freeze(), self.engine.machine.level()
         placed = self.engine.journal.placed_at(newest[1])
         self._running = id_
         effort = self.engine.machine.effort()
 
+        def pieces() -> Iterator[bytes]:
+            for piece in state():
+                yield piece
+                if not self.log_is_large:
+                    self.engine.world.rest()
+
         def write() -> object:
-            snapshot = Snapshot(newest, previous, placed, state(), level)
-            self.store.save(snapshot)
-            return effort, len(snapshot.state)
+            return effort, self.store.save(Snapshot(newest, previous, placed, pieces(), level))
 
         self.jobs(write, self._written)
 

@@ -3,7 +3,7 @@
     snapshot-<index, 20 digits>  magic, then chunks: length (4 bytes) + CRC32C (4 bytes) + data; an empty one ends it
     first chunk                  msgpack [version, cluster id, newest entry, previous entry, [term, index, members]]
                                  and with version 2 the feature level of the cluster
-    the others                   the state machine's bytes, 1 MiB each
+    the others                   the state machine's bytes, about 1 MiB each
 
 The file holds nothing that is special to the node that wrote it, so it is sent to other members as it is. A
 snapshot without a member set is refused. Damage is never papered over: it is reported with file and offset, and
@@ -13,7 +13,7 @@ the older snapshot takes the place of a damaged one only if the log has the rest
 import errno
 import logging
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,12 +44,15 @@ _UPGRADE = "Start the newer raftreg that wrote it; nothing in the data directory
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The state after `newest` was applied. `previous` is the entry before it, `placed` the member set at `newest`."""
+    """The state after `newest` was applied, in pieces, which may be there for going through once.
+
+    `previous` is the entry before it, `placed` the member set at `newest`.
+    """
 
     newest: Entry
     previous: Entry
     placed: Placed
-    state: bytes
+    state: Iterable[bytes]
     level: int = 1  # the feature level, which says what may be in `state`
 
     @property
@@ -58,8 +61,8 @@ class Snapshot:
         return self.newest[1]
 
 
-def encode(cluster_id: str, snapshot: Snapshot) -> bytes:
-    """The bytes of a snapshot file."""
+def encode(cluster_id: str, snapshot: Snapshot) -> Iterator[bytes]:
+    """The bytes of a snapshot file, a chunk at a time."""
     placed = snapshot.placed
     head: list[object] = [
         _PLAIN if snapshot.level == 1 else _WITH_LEVEL,
@@ -70,16 +73,27 @@ def encode(cluster_id: str, snapshot: Snapshot) -> bytes:
     ]
     if snapshot.level != 1:
         head.append(snapshot.level)
-    parts = [_MAGIC, *_chunk(msgpack.packb(head))]
-    view = memoryview(snapshot.state)
-    for start in range(0, len(view), _CHUNK_BYTES):
-        parts += _chunk(bytes(view[start : start + _CHUNK_BYTES]))
-    parts += _chunk(b"")
-    return b"".join(parts)
+    yield _MAGIC + _chunk(msgpack.packb(head))
+    for data in _gathered(snapshot.state):
+        yield _chunk(data)
+    yield _chunk(b"")
 
 
-def _chunk(data: bytes) -> tuple[bytes, bytes]:
-    return _CHUNK_HEADER.pack(len(data), google_crc32c.value(data)), data
+def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of at least a chunk's size, but for the last."""
+    waiting, size = [], 0
+    for piece in pieces:
+        waiting.append(piece)
+        size += len(piece)
+        if size >= _CHUNK_BYTES:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    if size:
+        yield b"".join(waiting)
+
+
+def _chunk(data: bytes) -> bytes:
+    return _CHUNK_HEADER.pack(len(data), google_crc32c.value(data)) + data
 
 
 def decode(path: str, cluster_id: str, blob: bytes) -> Snapshot:
@@ -102,8 +116,9 @@ def decode(path: str, cluster_id: str, blob: bytes) -> Snapshot:
         raise Damaged(path, len(_MAGIC), "a head without a member set", BRING_BACK)
     if cluster != cluster_id:
         raise Damaged(path, len(_MAGIC), f"a snapshot of cluster {cluster}, not {cluster_id}", BRING_BACK)
-    state = b"".join(chunks[1:])
-    return Snapshot(tuple(newest), tuple(previous), Placed(term, index, decoded), state, level)
+    return Snapshot(
+        tuple(newest), tuple(previous), Placed(term, index, decoded), [b"".join(chunks[1:])], level
+    )
 
 
 def _check_version(path: str, version: object) -> None:
@@ -212,10 +227,11 @@ class SnapshotStore:
             self.disk.sync_directory(self.directory)
         return aside
 
-    def save(self, snapshot: Snapshot) -> None:
-        """Make a snapshot durable under its name, then drop all but the newest two."""
-        write_atomically(self.path(snapshot.index), encode(self.cluster_id, snapshot), disk=self.disk)
+    def save(self, snapshot: Snapshot) -> int:
+        """Make a snapshot durable under its name, then drop all but the newest two. Returns its bytes on disk."""
+        size = write_atomically(self.path(snapshot.index), encode(self.cluster_id, snapshot), disk=self.disk)
         self._prune()
+        return size
 
     # -- sending and receiving -------------------------------------------------------------------------------------
     def open_newest(self) -> tuple[int, int, int, int]:

@@ -6,7 +6,7 @@ And what can be made of it when the majority of its cluster is lost for ever: a 
 import asyncio
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,7 +169,7 @@ class Opened:
         incarnation = clock.token(16).hex()
         member_id = f"{survivor.name}.{incarnation}"
         members = Members.genesis([member_id])
-        snapshot = _first_snapshot(survivor, members, machine.freeze()(), machine.level())
+        snapshot = _first_snapshot(survivor, members, list(machine.freeze()()), machine.level())
         SnapshotStore(prepared, members.cluster_id, disk).save(snapshot)
         _write_log(prepared / LOG_DIRECTORY, members.cluster_id, member_id, snapshot, disk)
         identity = Identity(
@@ -194,6 +194,7 @@ def _engine_on(path: Path, identity: Identity, machine: StateMachine, clock: Clo
         want_tick=_nothing,
         want_sync=_nothing,
         on_change=_nothing,
+        rest=_nothing,
     )
 
     def open_wal() -> Wal:
@@ -209,7 +210,7 @@ def _nothing() -> None:
     """Nobody is there to be told."""
 
 
-def _first_snapshot(survivor: Survivor, members: Members, state: bytes, level: int) -> Snapshot:
+def _first_snapshot(survivor: Survivor, members: Members, state: Iterable[bytes], level: int) -> Snapshot:
     """The state as it is, followed by an entry that names the members, in a term that is later than all others."""
     term, last = survivor.term + 1, survivor.last_index
     previous, newest = (NO_OP, last + 1, term), (members.encode(), last + 2, term)

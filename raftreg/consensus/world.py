@@ -29,6 +29,8 @@ class World:
     want_tick: Callable[[], None]
     want_sync: Callable[[], None]
     on_change: Callable[[], None]
+    # What a long job calls between two pieces of its work, to leave the machine to others for a moment.
+    rest: Callable[[], None]
     # The member set in use, the committed one, or the feature level is another one.
     on_members: Callable[[], None] = lambda: None
     # A member that is not in the committed set asks for votes.

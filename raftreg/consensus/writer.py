@@ -6,6 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
+# A piece of a snapshot takes half a millisecond: so the thread works for a third of the time at most.
+REST_S = 0.001
+
 
 class Writer(Protocol):
     """Runs jobs that may block. The simulation has one that runs them on its own loop, later."""
@@ -16,6 +19,10 @@ class Writer(Protocol):
 
     def submit(self, job: Callable[[], None]) -> None:
         """Run `job` after all earlier ones. The job reports by itself and does not raise."""
+        ...
+
+    def rest(self) -> None:
+        """Called by a long job between two pieces of its work: others go first for a moment."""
         ...
 
     async def stop(self) -> None:
@@ -29,6 +36,7 @@ class ThreadWriter:
     def __init__(self, name: str) -> None:
         self._name = name
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._never = threading.Event()
         self._stopped: asyncio.Future[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -44,6 +52,11 @@ class ThreadWriter:
         """Hand the job to the thread."""
         self._jobs.put(job)
 
+    def rest(self) -> None:
+        """Sleep, unless another job or `stop` waits for this one."""
+        if self._jobs.empty():
+            self._never.wait(REST_S)
+
     async def stop(self) -> None:
         """Let the thread finish its jobs and end."""
         if self._stopped is None or self._thread is None:
@@ -56,6 +69,7 @@ class ThreadWriter:
         get = self._jobs.get
         while (job := get()) is not None:
             job()
+            del job  # It may hold a copy of the whole state.
         assert self._loop is not None
         assert self._stopped is not None
         self._loop.call_soon_threadsafe(self._stopped.set_result, None)

@@ -1,6 +1,6 @@
 """The state machine that consensus drives: the state, and whoever wants to know what changed in it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from raftreg.commands import Result
 from raftreg.state import EVERYTHING, State, Topic
@@ -34,8 +34,8 @@ class Replica:
         self.watch.notify((EVERY_COMMAND,))
         return [one.result for one in applied]
 
-    def freeze(self) -> Callable[[], bytes]:
-        """A copy of the state, as a function that encodes it in another thread."""
+    def freeze(self) -> Callable[[], Iterator[bytes]]:
+        """A copy of the state, as a function that encodes it in pieces, in another thread."""
         return self.state.freeze()
 
     def effort(self) -> int:

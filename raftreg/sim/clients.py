@@ -173,7 +173,7 @@ class Client:
 
     async def _restore(self, host: "Host", registry: Registry) -> None:
         """Take an archive of a host, and a little later have all become it."""
-        dump, number = registry.state.freeze_archive()(), f"{self.number}-{self._count}"
+        dump, number = b"".join(registry.state.freeze_archive()()), f"{self.number}-{self._count}"
         self._count += 1
         begin = RestoreBegin(number, registry.state.index)
         commit = RestoreCommit(number, sha256(dump[1:]).hexdigest())

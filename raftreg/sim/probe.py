@@ -37,7 +37,7 @@ class WatchedReplica(Replica):
         self.checks.applied(self, index, data, before)
         return results
 
-    def freeze(self) -> Callable[[], bytes]:
+    def freeze(self) -> Callable[[], Iterator[bytes]]:
         """See StateMachine."""
         self.checks.cluster.copied(self.host.name)
         return super().freeze()

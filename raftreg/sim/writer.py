@@ -53,6 +53,9 @@ class SimWriter:
         if not self._busy:
             self._next()
 
+    def rest(self) -> None:
+        """See Writer: no time goes by within a job."""
+
     async def stop(self) -> None:
         """See Writer."""
         if self._busy:

@@ -1,7 +1,7 @@
 """The replicated state: one method applies a command, the others copy and restore the whole."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import assert_never
 
@@ -231,14 +231,14 @@ class State:
         self.index += 1
         return Applied(Failed(self.index, 500, f"malformed command: {error}"))
 
-    def freeze(self) -> Callable[[], bytes]:
-        """Copy the tables (references only) and return the function that encodes the copy.
+    def freeze(self) -> Callable[[], Iterator[bytes]]:
+        """Copy the tables (references only) and return the function that encodes the copy, in small pieces.
 
-        That function may run in another thread while this state goes on changing.
+        That may go on in another thread while this state goes on changing.
         """
         return snapshot.freeze(self._tables())
 
-    def freeze_archive(self) -> Callable[[], bytes]:
+    def freeze_archive(self) -> Callable[[], Iterator[bytes]]:
         """As `freeze`, without what a restore would not take: results, events, a restore under way, the level.
 
         Without the level it can be restored in a cluster of any: no level so far changes what is in the rest.
@@ -261,7 +261,7 @@ class State:
 
     def dump(self) -> bytes:
         """The whole state as bytes. Equal states have equal bytes, whatever their history."""
-        return self.freeze()()
+        return b"".join(self.freeze()())
 
     def load(self, data: bytes) -> None:
         """Become the state that was dumped; no change, and ValueError, for bytes that are not such a dump.

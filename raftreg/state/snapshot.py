@@ -28,7 +28,7 @@ from raftreg.model import (
 from raftreg.state.tables import Collected, Tables
 
 ROWS_PER_SLICE = 256
-BYTES_PER_SLICE = 1 << 20  # of values; a thread that packs more at once keeps the event loop waiting
+BYTES_PER_SLICE = 1 << 18  # of values; a thread that packs more at once keeps the event loop waiting
 END = -1
 
 _ENTRY: Shape[KVEntry] = codec.SHAPES[KVEntry]
@@ -43,8 +43,8 @@ _SESSION: Shape[Session] = codec.SHAPES[Session]
 _PREPARED: Shape[PreparedQuery] = codec.SHAPES[PreparedQuery]
 
 
-def freeze(tables: Tables) -> Callable[[], bytes]:
-    """Copy references to everything, and return the function that encodes the copies."""
+def freeze(tables: Tables) -> Callable[[], Iterator[bytes]]:
+    """Copy references to everything, and return the function that encodes the copies, a few hundred rows at a time."""
     header = _header(tables)
     kv, catalog = tables.kv, tables.catalog
     names, entries = kv.order.all(), kv.entries.copy()
@@ -63,7 +63,7 @@ def freeze(tables: Tables) -> Callable[[], bytes]:
     of_sessions = _session_sections(tables)
     prepared = map(_PREPARED.row, tables.prepared.ordered())
 
-    def encode() -> bytes:
+    def encode() -> Iterator[bytes]:
         hosts.sort(key=lambda host: host[0])
         kv_gone, node_indexes, nodes_gone, service_indexes, services_gone = pairs
         sections: list[Iterator[Any]] = [
@@ -81,7 +81,7 @@ def freeze(tables: Tables) -> Callable[[], bytes]:
             *of_sessions,
             prepared,
         ]
-        return b"".join(_parts(header, sections))
+        return _parts(header, sections)
 
     return encode
 
@@ -146,7 +146,8 @@ def _header(tables: Tables) -> tuple[int, ...]:
     )
 
 
-_WITH_VALUES = (0, 14)  # the sections whose rows have a value of any size as their second field
+# Sections whose rows have a value of any size, and which field that is: entries, results, what a restore collected.
+_VALUE_FIELD = {0: 1, 9: 3, 14: 1}
 
 
 def _parts(header: Sequence[int], sections: Iterable[Iterator[Any]]) -> Iterator[bytes]:
@@ -155,16 +156,33 @@ def _parts(header: Sequence[int], sections: Iterable[Iterator[Any]]) -> Iterator
     yield pack(header)
     count = 0
     for number, rows in enumerate(sections):
-        for piece in _slices(rows, by_value=number in _WITH_VALUES):
+        for piece in _slices(rows, _VALUE_FIELD.get(number)):
             count += len(piece)
             yield pack((number, piece))
     yield pack((END, count))
 
 
-def _slices(rows: Iterator[Any], *, by_value: bool) -> Iterator[list[Any]]:
+def _slices(rows: Iterator[Any], value_field: int | None) -> Iterator[list[Any]]:
     """Pieces of a section, each small enough to be packed without keeping other threads waiting."""
     while piece := list(islice(rows, ROWS_PER_SLICE)):
-        if by_value and sum(len(row[1]) for row in piece) > BYTES_PER_SLICE:
-            yield from ([row] for row in piece)
-        else:
+        if value_field is None:
             yield piece
+            continue
+        sizes = [len(value) if type(value := row[value_field]) is bytes else 0 for row in piece]
+        if sum(sizes) <= BYTES_PER_SLICE:
+            yield piece
+        else:
+            yield from _cut(piece, sizes)
+
+
+def _cut(rows: Sequence[Any], sizes: Sequence[int]) -> Iterator[list[Any]]:
+    """Pieces of at most BYTES_PER_SLICE, or of one row."""
+    piece: list[Any] = []
+    taken = 0
+    for row, size in zip(rows, sizes, strict=True):
+        if piece and taken + size > BYTES_PER_SLICE:
+            yield piece
+            piece, taken = [], 0
+        piece.append(row)
+        taken += size
+    yield piece

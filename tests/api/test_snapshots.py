@@ -119,7 +119,7 @@ def test_parts_are_small_and_whole() -> None:
     state = State()
     apply_all(state, [KVSet(f"small/{number}", b"x" * 100) for number in range(3000)])
     apply_all(state, [KVSet(f"large/{number}", b"x" * 500_000) for number in range(3)])
-    dump = state.freeze_archive()()
+    dump = b"".join(state.freeze_archive()())
     chunks = list(chunks_of(dump))
     assert dump[1:] == b"".join(chunks)
     assert len(chunks) > 3

@@ -50,6 +50,7 @@ class Net:
             want_tick=lambda: None,
             want_sync=lambda: None,
             on_change=lambda: None,
+            rest=lambda: None,
             on_outsider=lambda outsider: self._tell(member, outsider),
             addresses=lambda: self.addresses,
         )

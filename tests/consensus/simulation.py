@@ -81,6 +81,7 @@ class Member:
             want_tick=self.want_tick,
             want_sync=self.want_sync,
             on_change=self._changed,
+            rest=lambda: None,
         )
         store = SnapshotStore(self.directory, cluster.members.cluster_id)
         genesis = cluster.members.encode()

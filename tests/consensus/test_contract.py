@@ -1,7 +1,7 @@
 """What every implementation of `raftreg.consensus.Consensus` promises to its callers, on a cluster of one."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,10 +29,10 @@ class Journal:
         self.entries.append((index, data))
         return data.upper()
 
-    def freeze(self) -> Callable[[], bytes]:
+    def freeze(self) -> Callable[[], Iterator[bytes]]:
         """What was kept, as bytes."""
         kept = b"".join(data for _, data in self.entries)
-        return lambda: kept
+        return lambda: iter([kept])
 
     def effort(self) -> int:
         """One for each entry."""

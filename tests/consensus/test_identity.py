@@ -174,7 +174,7 @@ def test_failing_disk_at_start_is_one_line(tmp_path: Path) -> None:
 def test_atomic_write_order(tmp_path: Path) -> None:
     """New content is durable before it takes the name, and the name before the call returns."""
     disk = FaultyDisk()
-    write_atomically(tmp_path / "file", b"new", disk=disk)
+    write_atomically(tmp_path / "file", [b"new"], disk=disk)
     assert ["write", "sync", "rename file", f"sync {tmp_path.name}/"] == disk.done
     assert b"new" == (tmp_path / "file").read_bytes()
 
@@ -182,10 +182,10 @@ def test_atomic_write_order(tmp_path: Path) -> None:
 def test_atomic_write_without_room_keeps_the_old(tmp_path: Path) -> None:
     """An attempt that fails leaves the old content and nothing else."""
     disk = FaultyDisk()
-    write_atomically(tmp_path / "file", b"old", disk=disk)
+    write_atomically(tmp_path / "file", [b"old"], disk=disk)
     disk.room = 2
     with pytest.raises(StartRefused, match="No space left"):
-        write_atomically(tmp_path / "file", b"newer", disk=disk)
+        write_atomically(tmp_path / "file", [b"newer"], disk=disk)
     assert b"old" == (tmp_path / "file").read_bytes()
     assert ["file"] == [path.name for path in tmp_path.iterdir()]
 

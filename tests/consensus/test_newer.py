@@ -125,7 +125,11 @@ def test_a_member_set_of_a_newer_release_that_is_taken_back_is_no_matter(trio: N
 
 # -- snapshots -----------------------------------------------------------------------------------------------------
 def _snapshot(level: int = 1) -> Snapshot:
-    return Snapshot((b"\x01", 9, 2), (b"\x01", 8, 2), Placed(1, 1, MEMBERS), msgpack.packb([b"s"]), level)
+    return Snapshot((b"\x01", 9, 2), (b"\x01", 8, 2), Placed(1, 1, MEMBERS), [msgpack.packb([b"s"])], level)
+
+
+def _blob(level: int = 1) -> bytes:
+    return b"".join(encode("test", _snapshot(level)))
 
 
 FORMER_SNAPSHOT = bytes.fromhex(
@@ -144,11 +148,11 @@ def _with_version(version: int) -> bytes:
 
 def test_the_first_format_of_snapshots_is_written_at_the_first_level() -> None:
     """Its bytes, as they were: so releases that know no levels can read it."""
-    blob = encode("test", _snapshot())
+    blob = _blob()
     head = msgpack.unpackb(blob[26 : 26 + int.from_bytes(blob[18:22], "little")])
     assert [1, "test", [b"\x01", 9, 2], [b"\x01", 8, 2], [1, 1, MEMBERS.encode()]] == head
     assert _snapshot() == decode("s", "test", blob)
-    assert _snapshot(2) == decode("s", "test", encode("test", _snapshot(2)))
+    assert _snapshot(2) == decode("s", "test", _blob(2))
 
 
 def test_a_snapshot_of_a_newer_release_is_no_damaged_one() -> None:
@@ -156,7 +160,7 @@ def test_a_snapshot_of_a_newer_release_is_no_damaged_one() -> None:
     for blob, what in (
         (_with_version(3), "format version 3 is newer than this raftreg knows"),
         (
-            encode("test", _snapshot(versions.LEVEL_MAX + 1)),
+            _blob(versions.LEVEL_MAX + 1),
             "feature level 3 is newer than this raftreg knows",
         ),
     ):

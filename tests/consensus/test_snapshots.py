@@ -1,4 +1,4 @@
-"""Snapshots: written off the loop, aligned with the log after a crash, sent in chunks, refused when damaged."""
+"""Snapshots: aligned with the log after a crash, sent in chunks, refused when damaged."""
 
 import errno
 from pathlib import Path
@@ -9,22 +9,8 @@ import pytest
 from raftreg.consensus import snapshot as snapshots
 from raftreg.consensus.engine import Engine
 from raftreg.errors import Damaged, StartRefused
+from tests.consensus.snapshot_scenes import NO_OP, filled, long_log, pump, spoil
 from tests.consensus.worlds import FakeClock, Host, MemoryLog, app
-
-NO_OP = b"\x01"
-
-
-def filled(directory: Path, clock: FakeClock, member: str = "a", count: int = 30) -> Host:
-    """A member whose leader sent it `count` commands, all committed, with a snapshot every ten entries."""
-    host = Host(directory, clock, member=member, snapshot_entries=10)
-    body = [(NO_OP, 1)] + [(app(b"%d" % number), 1) for number in range(count)]
-    for start in range(0, len(body), 4):
-        part = body[start : start + 4]
-        host.append("b", 1, start + 1, 1 if start else 0, part, commit=start + 1 + len(part))
-        host.engine.tick()
-        host.sync()
-        host.engine.tick()
-    return host
 
 
 def test_a_snapshot_cuts_the_log_and_two_are_kept(tmp_path: Path, clock: FakeClock) -> None:
@@ -34,64 +20,6 @@ def test_a_snapshot_cuts_the_log_and_two_are_kept(tmp_path: Path, clock: FakeClo
     assert len(host.engine.journal) <= 11
     assert host.log.dropped_through == older - 2
     assert newest == host.engine.serializer.durable_index
-
-
-def follow(host: Host, commands: list[bytes]) -> None:
-    """The leader's next commands, one entry each, all committed and applied."""
-    last = host.engine.journal.last
-    body = [(app(command), 1) for command in commands]
-    host.append("b", 1, last, 1, body, commit=last + len(body))
-    host.engine.tick()
-    host.sync()
-    host.engine.tick()
-
-
-def test_a_snapshot_is_due_by_the_commands_in_the_entries(tmp_path: Path, clock: FakeClock) -> None:
-    """Eleven entries of a hundred commands take a restart as long as a thousand entries of one."""
-    host = Host(tmp_path / "a", clock, snapshot_entries=1000)
-    host.machine.effort_each = 100
-    host.append("b", 1, 1, 0, [(NO_OP, 1)], commit=2)
-    follow(host, [b"many"] * 10)
-    assert [] == host.store.indexes()
-    follow(host, [b"many"])
-    assert [13] == host.store.indexes()
-    follow(host, [b"many"] * 10)
-    assert [13] == host.store.indexes()
-
-
-def test_a_large_state_is_not_written_for_little(tmp_path: Path, clock: FakeClock) -> None:
-    """After a snapshot, and after a restart with one, the log comes to half of it before the next."""
-    host = Host(tmp_path / "a", clock, snapshot_entries=1000)
-    host.machine.effort_each = 100
-    host.append("b", 1, 1, 0, [(NO_OP, 1)], commit=2)
-    follow(host, [b"x" * 4000] * 11)
-    assert [13] == host.store.indexes()
-    follow(host, [b"little"] * 20)
-    assert [13] == host.store.indexes()
-    follow(host, [b"x" * 24_000])
-    assert [34, 13] == host.store.indexes()
-    again = Host(tmp_path / "a", clock, log=MemoryLog(host.log.records), snapshot_entries=1000)
-    again.machine.effort_each = 100
-    follow(again, [b"little"] * 20)
-    assert [34, 13] == again.store.indexes()
-    follow(again, [b"x" * 36_000])
-    assert [55, 34] == again.store.indexes()
-
-
-def test_a_restart_goes_through_its_log_before_it_writes_a_snapshot(tmp_path: Path, clock: FakeClock) -> None:
-    """What a snapshot costs is not added to the time until the node serves."""
-    host = Host(tmp_path / "a", clock, snapshot_entries=5000)
-    host.machine.effort_each = 100
-    body = [(app(b"%d" % number), 1) for number in range(2000)]
-    for start in range(0, len(body), 500):
-        host.append("b", 1, 1 + start, 1 if start else 0, body[start : start + 500], commit=1)
-    host.append("b", 1, 2001, 1, [], commit=2001)
-    host.engine.tick()
-    assert host.engine.raftLastApplied < host.engine.raftCommitIndex
-    assert [] == host.store.indexes()
-    while host.engine.raftLastApplied < host.engine.raftCommitIndex:
-        host.engine.tick()
-    assert [2001] == host.store.indexes()
 
 
 def test_a_restart_loads_snapshot_and_tail(tmp_path: Path, clock: FakeClock) -> None:
@@ -107,13 +35,17 @@ def test_a_crash_between_snapshot_and_cut_keeps_the_tail(tmp_path: Path, clock: 
     """A durable snapshot with an uncut log is aligned, not thrown away with it (plain pysyncobj clears all)."""
     host = Host(tmp_path / "a", clock, snapshot_entries=10)
     body = [(NO_OP, 1)] + [(app(b"%d" % number), 1) for number in range(28)]
-    host.append("b", 1, 1, 0, body[:8], commit=9)
-    host.append("b", 1, 9, 1, body[8:], commit=9)
+    host.append("b", 1, 1, 0, body[:12], commit=13)
+    host.append("b", 1, 13, 1, body[12:], commit=13)
     host.engine.tick()
     host.sync()
-    assert [9] == host.store.indexes()
+    assert [13] == host.store.indexes()
     again = Host(tmp_path / "a", clock, log=MemoryLog(host.log.records), snapshot_entries=10)
-    assert (30, 9, 8) == (again.engine.journal.last, again.engine.raftLastApplied, again.engine.journal.first)
+    assert (30, 13, 12) == (
+        again.engine.journal.last,
+        again.engine.raftLastApplied,
+        again.engine.journal.first,
+    )
 
 
 def test_what_a_crash_left_of_a_snapshot_goes_at_the_start(tmp_path: Path, clock: FakeClock) -> None:
@@ -125,56 +57,6 @@ def test_what_a_crash_left_of_a_snapshot_goes_at_the_start(tmp_path: Path, clock
     (tmp_path / "a" / "meta.new").write_bytes(b"not ours")
     Host(tmp_path / "a", clock, log=MemoryLog(host.log.records), snapshot_entries=10)
     assert sorted([*kept, "meta.new"]) == sorted(path.name for path in (tmp_path / "a").iterdir())
-
-
-def test_the_loop_does_not_wait_for_a_snapshot(tmp_path: Path, clock: FakeClock) -> None:
-    """While the other thread writes, the node goes on applying and begins no second snapshot."""
-    host = Host(tmp_path / "a", clock, snapshot_entries=10)
-    host.hold_jobs = True
-    body = [(NO_OP, 1)] + [(app(b"%d" % number), 1) for number in range(20)]
-    host.append("b", 1, 1, 0, body, commit=22)
-    host.engine.tick()
-    host.append("b", 1, 22, 1, [(app(b"later"), 1)], commit=23)
-    host.engine.tick()
-    assert (1, [], b"later") == (len(host.jobs), host.store.indexes(), host.machine.applied[-1])
-    host.run_jobs()
-    host.engine.tick()
-    assert [22] == host.store.indexes()
-    assert b"later" not in host.store.newest().state  # type: ignore[union-attr]  # there is one
-
-
-def pump(sender: Host, receiver: Host, loss: int = 0) -> None:
-    """Carry messages between a leader and a member until nothing moves; drop the first `loss` chunks."""
-    for _ in range(200):
-        moved = False
-        for source, target in ((sender, receiver), (receiver, sender)):
-            messages, source.sent = source.sent, []
-            for member, message in messages:
-                if member != target.member:
-                    continue
-                moved = True
-                if message[0] == "S" and message[7] and loss:
-                    loss -= 1
-                    continue
-                target.engine.receive(source.member, message)
-            target.sync()
-        receiver.engine.tick()
-        sender.engine.tick()
-        receiver.sync()
-        sender.sync()
-        if not moved:
-            return
-    raise AssertionError("the members never stop talking")
-
-
-def long_log(tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> tuple[Host, Host]:
-    """A leader with a snapshot of many chunks whose log begins above what an empty member has."""
-    monkeypatch.setattr("raftreg.consensus.snapshot_transfer.CHUNK_BYTES", 64)
-    monkeypatch.setattr("raftreg.consensus.snapshot_transfer.WINDOW_BYTES", 256)
-    leader = filled(tmp_path / "a", clock, count=60).lead()
-    leader.ack("b")
-    leader.engine.tick()
-    return leader, Host(tmp_path / "c", clock, member="c")
 
 
 def test_a_member_without_the_entries_gets_a_snapshot(
@@ -244,13 +126,6 @@ def test_a_snapshot_chunk_commits_nothing(tmp_path: Path, clock: FakeClock) -> N
     assert (before, [(None, False)]) == (host.machine.applied, outcome)
 
 
-def spoil(path: Path, place: int) -> None:
-    """Turn a bit of a file."""
-    data = bytearray(path.read_bytes())
-    data[place] ^= 4
-    path.write_bytes(data)
-
-
 @pytest.mark.parametrize("place", [0, 20, 60, -3])
 def test_a_flipped_bit_is_found(tmp_path: Path, clock: FakeClock, place: int) -> None:
     """A damaged snapshot whose entries are gone from the log is refused with file and offset, and stays."""
@@ -316,7 +191,7 @@ def test_a_missing_snapshot_is_noticed(tmp_path: Path, clock: FakeClock) -> None
 
 def test_a_log_without_the_two_entries_of_the_snapshot_is_noticed(tmp_path: Path, clock: FakeClock) -> None:
     """A log whose beginning was deleted is not aligned, which would drop what is above the snapshot: it is refused."""
-    host = filled(tmp_path / "a", clock)
+    host = filled(tmp_path / "a", clock, count=36)
     newest = host.store.indexes()[0]
     entries = [entry for entry in host.engine.journal.entries if entry[1] >= newest]
     assert entries[-1][1] > newest
@@ -444,40 +319,3 @@ def test_a_member_catches_up_though_the_leader_goes_on(
         member.sync()
     assert {} == leader.engine.transfers.active
     assert leader.engine.raftCommitIndex - member.engine.raftLastApplied < 20
-
-
-def test_few_large_entries_make_a_snapshot_due(
-    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What the log holds in memory is bounded in bytes too, not only in entries."""
-    monkeypatch.setattr("raftreg.consensus.serializer.LOG_BYTES", 3000)
-    host = Host(tmp_path / "a", clock, snapshot_entries=1000)
-    host.append("b", 1, 1, 0, [(NO_OP, 1)], commit=2)
-    for index in range(2, 40):
-        host.append("b", 1, index, 1, [(app(b"x" * 500), 1)], commit=index + 1)
-        host.engine.tick()
-        host.sync()
-    assert [] != host.store.indexes()
-    assert host.engine.journal.size_bytes < 5000
-    assert sum(len(data) for data, _, _ in host.engine.journal.entries) == host.engine.journal.size_bytes
-
-
-def test_a_member_that_catches_up_does_not_make_the_log_boundless(
-    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One that is connected and never takes its snapshot keeps twice the bytes in memory, not any number of them."""
-    leader, _ = long_log(tmp_path, clock, monkeypatch)
-    leader.engine.transfers.begin("c")
-    monkeypatch.setattr("raftreg.consensus.serializer.LOG_BYTES", 5000)
-    leader.engine.conf.logCompactionMinEntries = 1000
-    largest = 0
-    for _ in range(100):
-        clock.time += 0.01
-        leader.propose(b"x" * 500)
-        largest = max(largest, leader.engine.journal.size_bytes)
-        leader.sync()
-        leader.ack("b")
-        leader.engine.tick()
-        leader.engine.tick()
-    assert leader.engine.transfers.under_way()
-    assert 2 * 5000 < largest < 3 * 5000

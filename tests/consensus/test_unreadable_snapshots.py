@@ -10,7 +10,7 @@ import pytest
 
 from raftreg.consensus.disk import RealDisk
 from raftreg.errors import StartRefused
-from tests.consensus.test_snapshots import filled, follow, long_log, pump, spoil
+from tests.consensus.snapshot_scenes import filled, follow, long_log, pump, spoil
 from tests.consensus.worlds import FakeClock, Host, MemoryLog
 
 

@@ -1,6 +1,6 @@
 """Engines in a world of their own: a clock, a network and disks that do only what a test tells them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,9 @@ class MemoryLog:
         self.dropped_through = max(self.dropped_through, entry_index)
 
 
+PIECE_BYTES = 1 << 10
+
+
 class ListMachine:
     """A state machine that remembers what it applied; the command BOOM is a bug, and `unknown` ones are newer."""
 
@@ -73,9 +76,9 @@ class ListMachine:
         self.efforts += self.effort_each
         return len(self.applied)
 
-    def freeze(self) -> Callable[[], bytes]:
-        copy = list(self.applied)
-        return lambda: bytes(msgpack.packb(copy))
+    def freeze(self) -> Callable[[], Iterator[bytes]]:
+        state = bytes(msgpack.packb(self.applied))
+        return lambda: (state[start : start + PIECE_BYTES] for start in range(0, len(state), PIECE_BYTES))
 
     def effort(self) -> int:
         return self.efforts
@@ -106,6 +109,7 @@ class Host:
         self.refusing: set[str] = set()  # members whose send buffer is full
         self.jobs: list[tuple[Callable[[], object], Callable[[object], None]]] = []
         self.hold_jobs = False
+        self.rests = 0  # how often a job left the machine to others
         self.machine = ListMachine()
         directory.mkdir(exist_ok=True)
         self.store = SnapshotStore(directory, members.cluster_id)
@@ -113,6 +117,7 @@ class Host:
             outlet=self._outlet,
             clock=clock,
             jobs=self._job,
+            rest=self._rest,
             want_tick=lambda: None,
             want_sync=lambda: None,
             on_change=lambda: None,
@@ -144,6 +149,9 @@ class Host:
         self.jobs.append((work, done))
         if not self.hold_jobs:
             self.run_jobs()
+
+    def _rest(self) -> None:
+        self.rests += 1
 
     def run_jobs(self) -> None:
         """Do the work that waits for the other thread."""

@@ -71,6 +71,9 @@ class Turns:
         """As a Writer."""
         self.jobs.append(job)
 
+    def rest(self) -> None:
+        """As a Writer."""
+
     async def stop(self) -> None:
         """As a Writer."""
 
@@ -194,6 +197,7 @@ class Station:
             want_tick=lambda: None,
             want_sync=wal.kick,
             on_change=lambda: None,
+            rest=lambda: None,
         )
         found = list(records)
         self.ledger = self.promises.ledger = Ledger(wal, _fold(found))

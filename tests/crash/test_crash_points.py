@@ -154,7 +154,7 @@ def snapshot_from_leader(station: Station, index: int, entries: list[bytes]) -> 
     newest, previous = (entries[index], index, 3), (entries[index - 1], index - 1, 3)
     members = engine.journal.placed_at(1)
     state = bytes(msgpack.packb(commands))
-    blob = encode(station.store.cluster_id, Snapshot(newest, previous, members, state))
+    blob = b"".join(encode(station.store.cluster_id, Snapshot(newest, previous, members, [state])))
     promises.applied.update(applied)
     return [index, 3, len(blob), 0, google_crc32c.value(blob), blob]
 

@@ -18,7 +18,7 @@ def archive_of(value: bytes) -> bytes:
     """A state with this value under each of many keys, made without any node."""
     state = State()
     apply_all(state, [KVSet(f"k/{number:05d}", value) for number in range(KEYS)])
-    return archive.pack(archive.Meta(state.index, 1, [], 0.0), state.freeze_archive()())
+    return archive.pack(archive.Meta(state.index, 1, [], 0.0), b"".join(state.freeze_archive()()))
 
 
 def values_on(node: Node) -> dict[str, int]:

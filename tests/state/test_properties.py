@@ -141,7 +141,7 @@ def test_frozen_copy_is_not_changed_by_later_commands(sequence: list[Command]) -
     expected, encode = state.dump(), state.freeze()
     for number, command in enumerate(sequence):
         applied(state, 1000 + number, command)
-    assert expected == encode()
+    assert expected == b"".join(encode())
 
 
 def test_every_command_takes_a_number() -> None:

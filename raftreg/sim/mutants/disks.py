@@ -1,5 +1,6 @@
 """Mends that concern what is on disk, and what is only believed to be there."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,13 +95,15 @@ def _failed_sync_trusted(patches: Patches) -> None:
 def _snapshot_not_synced(patches: Patches) -> None:
     """A snapshot gets its name before its content is on disk."""
 
-    def write(path: Path, data: bytes, *, disk: Disk) -> None:
+    def write(path: Path, pieces: Iterable[bytes], *, disk: Disk) -> int:
         fresh = path.with_name(path.name + ".new")
         handle = disk.open(fresh, create=True)
+        data = b"".join(pieces)
         disk.write(handle, 0, data)
         disk.close(handle)
         disk.rename(fresh, path)
         disk.sync_directory(path.parent)
+        return len(data)
 
     patches.put(snapshot, "write_atomically", write)
 
