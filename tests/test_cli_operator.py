@@ -171,6 +171,21 @@ def test_replace_of_a_living_voter_beside_a_dead_one_takes_force(served: Served)
     assert "removed b.1: stop it" == served.lines("replace", "b", "f", "--force")[-1]
 
 
+def test_replace_of_a_living_voter_beside_a_dead_one_adds_nobody(served: Served) -> None:
+    """What would be refused in the end is refused at the start, in the words of the leader."""
+    words = "is alive and c is not: remove or replace c first (with"
+    heard = peer("c", silent_s=40)
+    for dead in (heard, replace(heard, connected=True), replace(peer("c"), connected=False)):
+        served.cluster.members["c.1"] = dead
+        for old in ("a", "b"):
+            refused = served.run("replace", old, "d", "--timeout", "0")
+            assert (1, "") == (refused.exit_code, refused.stdout)
+            assert f"raftreg: {old} {words} --force {old} goes" in refused.stderr
+    served.cluster.members["c.1"] = heard
+    assert f"answers 409: b {words} force b goes" in served.run("remove", "b").stderr
+    assert [] == served.cluster.changes
+
+
 def test_add_of_a_standby_says_what_makes_it_a_voter(served: Served) -> None:
     """At once, as it never becomes one by itself."""
     served.cluster.members["s.1"] = peer("s", voter=False, standby=True, caught_up=True)

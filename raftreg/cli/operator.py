@@ -11,6 +11,7 @@ from raftreg.cli.options import client_for, http_address
 
 MEMBERS = "/v1/raftreg/members"
 _PATIENCE_S = 600.0
+_SILENT_S = 1.0  # The leader takes a member that it has not heard for longer for dead.
 
 _timeout = click.option(
     "--timeout",
@@ -175,10 +176,14 @@ def replace(
     client = client_for(http_addr)
     if new is not None and not no_wait:
         wait_until_it_waits(client, new, timeout_s)
-    living = None if new is None or standby else _living(client, old, new)
-    if new is not None and living is not None:
-        _replace_living(client, living, new, force, no_wait, timeout_s)
-        return
+    if new is not None and not standby:
+        rows = _members(client)["Members"]
+        living = _living(rows, old, new)
+        if living is not None:
+            if not force:
+                _check_others_live(rows, living)
+            _replace_living(client, living, new, force, no_wait, timeout_s)
+            return
     body: dict[str, object] = {"Old": old, "New": new or ""}
     if standby is not None:
         body["Standby"] = standby
@@ -194,12 +199,32 @@ def replace(
         wait_for_voter(client, changed["Member"], timeout_s)
 
 
-def _living(client: Client, old: str, new: str) -> dict[str, Any] | None:
+def _living(rows: list[dict[str, Any]], old: str, new: str) -> dict[str, Any] | None:
     """The voter that is called `old`, if it is connected and `new` is somebody else."""
-    found = [row for row in _members(client)["Members"] if is_called(row, old)]
+    found = [row for row in rows if is_called(row, old)]
     if len(found) != 1 or found[0]["Role"] != "voter" or not found[0]["Connected"]:
         return None
     return None if is_called(found[0], new) else found[0]
+
+
+def _check_others_live(rows: list[dict[str, Any]], living: dict[str, Any]) -> None:
+    """Refuse before anybody is added what the leader would refuse when the new one votes, in its words."""
+    if _is_silent(living):
+        return
+    old = living["Name"]
+    dead = [
+        row["Name"] for row in rows if row["Role"] == "voter" and (not row["Connected"] or _is_silent(row))
+    ]
+    if dead:
+        raise CommandFailed(
+            f"{old} is alive and {', '.join(dead)} is not: remove or replace {dead[0]} first "
+            f"(with --force {old} goes all the same, and one more loss may stop the cluster)"
+        )
+
+
+def _is_silent(row: dict[str, Any]) -> bool:
+    heard = row["LastContactSeconds"]
+    return not row["Leader"] and (heard is None or heard > _SILENT_S)
 
 
 def _replace_living(
