@@ -159,6 +159,31 @@ def test_replace_risks_nothing_while_the_old_one_is_well(served: Served) -> None
     ] == served.cluster.changes
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_replace_that_is_not_waited_for_goes_on_when_run_again(
+    served: Served, monkeypatch: pytest.MonkeyPatch, by_hand: bool
+) -> None:
+    """The leader makes the new one a voter and removes nobody: that is said, by Ctrl-C too."""
+    left = "c is not removed yet, and nobody does that by itself: run the same command again\n"
+    if by_hand:
+
+        def interrupt(state: str) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr("raftreg.cli.catching_up._show", interrupt)
+            ended = served.run("replace", "c", "d")
+        assert f"raftreg: not waiting any more for d.9; {left}" == ended.stderr
+    else:
+        ended = served.run("replace", "c", "d", "--timeout", "0")
+        assert f"raftreg: d.9 is no voter yet (catching up, 2 entries behind); {left}" in ended.stderr
+    assert (1, "added d.9\n") == (ended.exit_code, ended.stdout)
+    served.cluster.members["d.9"] = replace(served.cluster.members["d.9"], voter=True)
+    lines = served.lines("replace", "c", "d")
+    assert ["d.9 is a member already", "removed c.1: stop it"] == [lines[0], lines[-1]]
+    assert [MemberChange("add", "d.9"), MemberChange("remove", "c.1")] == served.cluster.changes
+
+
 def test_replace_of_a_living_voter_beside_a_dead_one_takes_force(served: Served) -> None:
     """In one step, as for a standby, and where the new one votes first."""
     served.cluster.members["c.1"] = peer("c", silent_s=40)

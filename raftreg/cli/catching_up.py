@@ -15,11 +15,18 @@ _CONNECTING_S = 30.0  # what a node may take to start and connect, on a busy mac
 _GOES_ON = "the leader goes on by itself: see raftreg operator raft list"
 
 
-def wait_for_voter(client: Client, member: str, timeout_s: float) -> None:
-    """Return when the member votes. CommandFailed if it is gone or a standby, or the time is over.
+def wait_for_voter(client: Client, member: str, timeout_s: float, *, left: str = _GOES_ON) -> None:
+    """Return when the member votes. CommandFailed if it is gone or a standby, or the time is over, or by Ctrl-C.
 
-    After that it may still become one.
+    After that it may still become one. `left`: what is told of what comes then, or is left to do.
     """
+    try:
+        _wait_for_voter(client, member, timeout_s, left)
+    except KeyboardInterrupt:
+        raise CommandFailed(f"not waiting any more for {member}; {left}") from None
+
+
+def _wait_for_voter(client: Client, member: str, timeout_s: float, left: str) -> None:
     clock, pause = SystemClock(), threading.Event()
     began = clock.now()
     shown = ""
@@ -32,11 +39,8 @@ def wait_for_voter(client: Client, member: str, timeout_s: float) -> None:
             click.echo(f"{member} is a voter, after {clock.now() - began:.0f} s")
             return
         if clock.now() - began >= timeout_s:
-            raise CommandFailed(f"{member} is no voter yet ({state}); {_GOES_ON}")
-        try:
-            pause.wait(_LOOK_S)
-        except KeyboardInterrupt:
-            raise CommandFailed(f"not waiting any more for {member}; {_GOES_ON}") from None
+            raise CommandFailed(f"{member} is no voter yet ({state}); {left}")
+        pause.wait(_LOOK_S)
 
 
 def wait_until_it_waits(client: Client, name: str, timeout_s: float) -> None:

@@ -166,8 +166,8 @@ def replace(
     """Have NEW, which was started with --join and waits, take the place of the member OLD.
 
     Without NEW it is a node of the same name: one that lost its disk, or its host. While OLD is well, NEW becomes a
-    voter first and OLD is removed then, so that nothing is risked. If OLD is lost, both are one step. Who comes for a
-    standby is one.
+    voter first and OLD is removed then, so that nothing is risked; if that is interrupted, run the same command
+    again. If OLD is lost, both are one step. Who comes for a standby is one.
 
     \b
       raftreg operator raft replace n3
@@ -238,7 +238,8 @@ def _replace_living(
         )
     changed = _change(client, "add", {"Member": new})
     _tell(changed, f"added {changed['Member']}", f"{changed['Member']} is a member already")
-    wait_for_voter(client, changed["Member"], timeout_s)
+    left = f"{old} is not removed yet, and nobody does that by itself: run the same command again"
+    wait_for_voter(client, changed["Member"], timeout_s, left=left)
     removed = _change(client, "remove", {"Member": living["ID"], "Force": force})
     _tell(removed, f"removed {removed['Member']}: stop it", f"{removed['Member']} is no member")
 
