@@ -96,6 +96,7 @@ def test_add_waits_until_it_votes(served: Served) -> None:
     timer.join()
     assert (0, "d.9 is a member already") == (result.exit_code, result.stdout.splitlines()[0])
     assert "is a voter, after" in result.stdout
+    assert result.stdout.splitlines()[-1].startswith("note: 4 voters survive the loss of 1, as 3 do")
     assert "catching up, 2 entries behind" in result.stderr
 
 
@@ -149,6 +150,7 @@ def test_replace_risks_nothing_while_the_old_one_is_well(served: Served) -> None
     lines = served.lines("replace", "c", "d")
     timer.join()
     assert ["added d.9", "removed c.1: stop it"] == [lines[0], lines[-1]]
+    assert [] == [line for line in lines if "note" in line]  # Of the voters that there are for a moment only.
     served.cluster.members["b.1"] = peer("b", silent_s=40)
     served.cluster.strangers["b.9"] = stranger("b")
     assert ["b.9 takes the place of b.1"] == served.lines("replace", "b", "--no-wait")
@@ -321,6 +323,16 @@ def test_status_at_a_node_that_is_no_member(served: Served) -> None:
     assert 1 == result.exit_code
     assert "raftreg operator raft add b" in result.stdout
     assert "raftreg: b is no member: ask a node that is one; its own log says more\n" == result.stderr
+
+
+def test_status_warns_of_an_even_number_of_voters(served: Served) -> None:
+    """However it came about; a learner does not count."""
+    served.cluster.strangers.clear()
+    assert "note:" not in served.invoke("status").stdout
+    served.cluster.members["d.9"] = peer("d", incarnation="9", voter=False)
+    assert "note:" not in served.invoke("status").stdout
+    served.cluster.members["d.9"] = peer("d", incarnation="9")
+    assert "note: 4 voters survive the loss of 1, as 3 do" in served.invoke("status").stdout
 
 
 def test_who_finds_no_leader_is_led_on(served: Served) -> None:

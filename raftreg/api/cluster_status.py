@@ -11,7 +11,7 @@ from raftreg.api.members import role_of, rounded
 from raftreg.api.render import json_response
 from raftreg.errors import NoLeader
 from raftreg.model import HTTP_META, SERVER_SERVICE
-from raftreg.registry import PeerStatus, Status, advice_on
+from raftreg.registry import PeerStatus, Status, advice_on, warnings_on
 from raftreg.state.queries import ServiceNodes
 
 
@@ -44,6 +44,7 @@ async def get_cluster_status(context: ApiContext, request: Request) -> Response:
         "Peers": [_peer_json(peer, view, addresses) for peer in view.peers],
         "Strangers": strangers_json(context, view),
         "Advice": advice_on(view),
+        "Warnings": warnings_on(view),
     }
     if "digest" in request.query:
         document["StateDigest"] = registry.state.digest()

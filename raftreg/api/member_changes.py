@@ -9,7 +9,7 @@ from raftreg.api.options import check_datacenter, parse_options
 from raftreg.api.render import json_response
 from raftreg.api.shapes import Json
 from raftreg.errors import Refused
-from raftreg.registry import MembersView, PeerStatus, Status, Wish, advice_on
+from raftreg.registry import MembersView, PeerStatus, Status, Wish, advice_on, warnings_on
 
 _ADD = Object("MemberAddition", {"Member": STRING, "Standby": BOOL})
 _PROMOTE = Object("MemberPromotion", {"Member": STRING})
@@ -22,7 +22,8 @@ async def get_members(context: ApiContext, request: Request) -> Response:
     options = parse_options(context, request)
     check_datacenter(context, options.datacenter)
     if options.read.mode == "stale":
-        view = MembersView(context.registry.consensus.status(), ())
+        status = context.registry.consensus.status()
+        view = MembersView(status, tuple(warnings_on(status)))
     else:
         view = await context.registry.membership.view()
     return json_response(_view_json(context, view), pretty=options.pretty)

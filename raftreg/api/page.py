@@ -5,7 +5,7 @@ from html import escape
 from raftreg.api.context import ApiContext
 from raftreg.api.http import Request, Response
 from raftreg.api.members import role_of
-from raftreg.registry import PeerStatus, Status, advice_on, is_silent, standing_outside, warnings_about
+from raftreg.registry import PeerStatus, Status, advice_on, is_silent, standing_outside, warnings_on
 
 _REFRESH_S = 5
 _STYLE = (
@@ -27,7 +27,7 @@ async def get_root(context: ApiContext, request: Request) -> Response:
 
 def _page(node: str, version: str, status: Status) -> str:
     voters = sum(peer.voter for peer in status.peers)
-    notes = advice_on(status) + warnings_about(voters)
+    notes = advice_on(status) + warnings_on(status)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>raftreg: {escape(node)}</title>'
         f'<meta name="viewport" content="width=device-width"><meta http-equiv="refresh" content="{_REFRESH_S}">'

@@ -15,29 +15,30 @@ _CONNECTING_S = 30.0  # what a node may take to start and connect, on a busy mac
 _GOES_ON = "the leader goes on by itself: see raftreg operator raft list"
 
 
-def wait_for_voter(client: Client, member: str, timeout_s: float, *, left: str = _GOES_ON) -> None:
-    """Return when the member votes. CommandFailed if it is gone or a standby, or the time is over, or by Ctrl-C.
+def wait_for_voter(client: Client, member: str, timeout_s: float, *, left: str = _GOES_ON) -> list[str]:
+    """Return when the member votes, with the warnings about the voters there are then.
 
-    After that it may still become one. `left`: what is told of what comes then, or is left to do.
+    CommandFailed if it is gone or a standby, or the time is over, or by Ctrl-C. After that it may still become one.
+    `left`: what is told of what comes then, or is left to do.
     """
     try:
-        _wait_for_voter(client, member, timeout_s, left)
+        return _wait_for_voter(client, member, timeout_s, left)
     except KeyboardInterrupt:
         raise CommandFailed(f"not waiting any more for {member}; {left}") from None
 
 
-def _wait_for_voter(client: Client, member: str, timeout_s: float, left: str) -> None:
+def _wait_for_voter(client: Client, member: str, timeout_s: float, left: str) -> list[str]:
     clock, pause = SystemClock(), threading.Event()
     began = clock.now()
     shown = ""
     while True:
-        state = _state(client, member)
+        state, warnings = _state(client, member)
         if state != shown:
             _show(state)
             shown = state
         if state == "voter":
             click.echo(f"{member} is a voter, after {clock.now() - began:.0f} s")
-            return
+            return warnings
         if clock.now() - began >= timeout_s:
             raise CommandFailed(f"{member} is no voter yet ({state}); {left}")
         pause.wait(_LOOK_S)
@@ -68,12 +69,12 @@ def is_called(row: dict[str, Any], name: str) -> bool:
     return goes_by(name, row["ID"], row["Name"], row["Address"])
 
 
-def _state(client: Client, member: str) -> str:
-    """What is to be told of a member now. CommandFailed if it is none any more, or is to stay a learner."""
+def _state(client: Client, member: str) -> tuple[str, list[str]]:
+    """What is to be told of a member now, and the warnings. CommandFailed if it is none any more, or a standby."""
     try:
-        table = client.get("/v1/raftreg/members").table("Members")
+        table = client.get("/v1/raftreg/members").table("Members", "Warnings")
     except CommandFailed as failed:
-        return f"waiting: {failed}"  # Perhaps a leader is being elected.
+        return f"waiting: {failed}", []  # Perhaps a leader is being elected.
     for row in table["Members"]:
         if row["ID"] == member and row["Role"] == "standby":
             name = row["Name"]
@@ -81,7 +82,7 @@ def _state(client: Client, member: str) -> str:
                 f"{name} is a standby, which votes on nothing: raftreg operator raft promote {name}"
             )
         if row["ID"] == member:
-            return _word(row)
+            return _word(row), table["Warnings"]
     raise CommandFailed(f"{member} is no member any more: somebody removed it")
 
 

@@ -58,7 +58,7 @@ def status(http_addr: str | None) -> None:
         [_cells(row, committed) for row in rows]
         + [_waiting_cells(node) for node in own.get("Strangers", ())],
     )
-    for note in own.get("Advice", ()):
+    for note in [*own.get("Advice", ()), *own.get("Warnings", ())]:
         click.echo(f"note: {note}")
     level = own.get("FeatureLevel")  # Former releases tell none.
     raised = "" if level is None else f"feature level {level}, "

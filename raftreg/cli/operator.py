@@ -117,7 +117,7 @@ def add(name: str, standby: bool, no_wait: bool, timeout_s: float, http_addr: st
     changed = _change(client, "add", {"Member": name, "Standby": standby})
     _tell(changed, f"added {changed['Member']}", f"{changed['Member']} is a member already")
     if not standby and not no_wait:
-        wait_for_voter(client, changed["Member"], timeout_s)
+        _say(wait_for_voter(client, changed["Member"], timeout_s))
 
 
 @raft.command()
@@ -196,7 +196,7 @@ def replace(
         f"{changed['Member']} has taken its place already",
     )
     if not changed.get("Standby", standby) and not no_wait:  # Former releases do not say.
-        wait_for_voter(client, changed["Member"], timeout_s)
+        _say(wait_for_voter(client, changed["Member"], timeout_s))
 
 
 def _living(rows: list[dict[str, Any]], old: str, new: str) -> dict[str, Any] | None:

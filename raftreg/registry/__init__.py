@@ -22,7 +22,14 @@ and 6.4 (read index, lease).
 
 from raftreg.consensus import MemberChange, PeerStatus, Status, StrangerStatus
 from raftreg.registry.answers import Answer, Encodings, ReadOptions
-from raftreg.registry.member_advice import advice_on, advice_on_stranger, is_back, levels_of, warnings_about
+from raftreg.registry.member_advice import (
+    advice_on,
+    advice_on_stranger,
+    is_back,
+    levels_of,
+    warnings_about,
+    warnings_on,
+)
 from raftreg.registry.member_names import Wish, is_silent
 from raftreg.registry.membership import Changed, MembersView
 from raftreg.registry.registry import Registry
@@ -51,4 +58,5 @@ __all__ = [
     "levels_of",
     "standing_outside",
     "warnings_about",
+    "warnings_on",
 ]

@@ -23,6 +23,14 @@ def warnings_about(voters: int) -> list[str]:
     return []
 
 
+def warnings_on(status: Status) -> list[str]:
+    """What is wrong with the voters that a node knows of; nothing from one that is no member, or has no cluster yet."""
+    voters = sum(peer.voter for peer in status.peers)
+    if not voters or status.role == "starting" or standing_outside(status):
+        return []
+    return warnings_about(voters)
+
+
 def levels_of(status: Status) -> tuple[int, tuple[str, ...]]:
     """(the feature level that every member knows, why it is no higher: who is not there, or is of an older release)."""
     missing = tuple(f"{peer.name} is not connected" for peer in status.peers if peer.levels is None)

@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 from raftreg.consensus import Consensus, MemberChange, PeerStatus, Status, StrangerStatus
 from raftreg.consensus.members import name_of
 from raftreg.errors import NotLeader, Refused
-from raftreg.registry.member_advice import warnings_about
+from raftreg.registry.member_advice import warnings_on
 from raftreg.registry.member_names import NobodyWaits, Wish, resolve, voter_called
 from raftreg.registry.messages import Messenger
 from raftreg.registry.standing import standing_outside
@@ -199,7 +199,7 @@ class Membership:
         return [_packed(self._leading()), self._warnings()]
 
     def _warnings(self) -> list[str]:
-        return warnings_about(sum(peer.voter for peer in self._consensus.status().peers))
+        return warnings_on(self._consensus.status())
 
 
 def is_done(status: Status, step: MemberChange) -> bool:

@@ -298,6 +298,25 @@ def test_health_has_the_figures_of_the_leader() -> None:
     run(scenario)
 
 
+def test_warnings_about_the_voters_are_shown_wherever_one_looks() -> None:
+    """Whoever made the last one a voter; but not by a node that is no member."""
+
+    async def scenario(api: Api) -> None:
+        places = (MEMBERS, f"{MEMBERS}?stale", "/v1/raftreg/status")
+        for place in places:
+            assert [] == (await api.table("GET", place))["Warnings"]
+        api.cluster.members["e.1"] = peer("e")
+        for place in places:
+            (warning,) = (await api.table("GET", place))["Warnings"]
+            assert warning.startswith("4 voters survive the loss of 1, as 3 do")
+        assert warning in (await api.call("GET", "/"))[1]
+        api.cluster.members = {"c.1": peer("c"), "e.1": peer("e")}
+        assert [] == (await api.table("GET", "/v1/raftreg/status"))["Warnings"]
+        assert "2 voters: every write" not in (await api.call("GET", "/"))[1]
+
+    run(scenario)
+
+
 def test_the_page_shows_the_cluster() -> None:
     """Names that clients chose are text in it, never markup."""
 

@@ -7,7 +7,7 @@ import pytest
 
 from raftreg.consensus import MemberChange
 from raftreg.errors import NoLeader, OutcomeUnknown, Refused
-from raftreg.registry import Registry, Wish, advice_on, warnings_about
+from raftreg.registry import Registry, Wish, advice_on, warnings_about, warnings_on
 from raftreg.registry.member_names import resolve, voter_called
 from tests.fake_members import UUID, MemberCluster, peer, run, stranger, view
 
@@ -287,6 +287,9 @@ def test_even_numbers_are_warned_of() -> None:
     assert ["one voter: its loss stops the cluster"] == warnings_about(1)
     assert warnings_about(2)[0].startswith("2 voters: every write needs both")
     assert warnings_about(6)[0].startswith("6 voters survive the loss of 2, as 5 do")
+    assert warnings_about(2) == warnings_on(view(*THREE[:2], peer("c", voter=False)))
+    starting = replace(view(*THREE[:2]), role="starting")
+    assert [] == warnings_on(starting) + warnings_on(view()) + warnings_on(view(*THREE[:2], me="e"))
 
 
 def test_a_node_that_was_just_started_is_waited_for() -> None:
