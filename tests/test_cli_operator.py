@@ -89,7 +89,12 @@ def test_add_waits_until_it_votes(served: Served) -> None:
         served.cluster.members["d.9"] = replace(served.cluster.members["d.9"], voter=True)
 
     assert ["added d.9"] == served.lines("add", "d", "--no-wait")
-    assert ["d.9 is a member already"] == served.lines("add", "d", "--standby")
+    assert ["d.9 is a member already"] == served.lines("add", "d", "--no-wait")
+    refused = served.run("add", "d", "--standby")
+    assert (1, "") == (refused.exit_code, refused.stdout)
+    assert (
+        "answers 409: d is a learner that will vote: remove it, then add it with --standby" in refused.stderr
+    )
     timer = threading.Timer(0.3, promote)
     timer.start()
     result = served.run("add", "d")

@@ -105,7 +105,7 @@ def add(name: str, standby: bool, no_wait: bool, timeout_s: float, http_addr: st
     """Add the node NAME, which was started with --join and waits.
 
     It becomes a learner, gets everything there is, and is made a voter by the leader once it keeps up. The command
-    waits for that.
+    waits for that. With --standby it stays a learner; a member that is to vote has to be removed before it can be one.
 
     \b
       raftreg agent --node n4 --data-dir D --raft 10.0.0.4:8300 --join 10.0.0.1:8300

@@ -55,6 +55,11 @@ def is_silent(peer: PeerStatus, status: Status) -> bool:
     return peer.last_contact_s is None or peer.last_contact_s > SILENT_S
 
 
+def is_standby(peer: PeerStatus) -> bool:
+    """Whether a member is to stay a learner."""
+    return peer.standby and not peer.voter
+
+
 def is_namesake(status: Status, peer: PeerStatus, stranger: StrangerStatus) -> bool:
     """Whether a node that waits bears the name of a member that is alive, and so is not what that was before."""
     return peer.connected and not is_silent(peer, status) and same_name(peer.name, stranger.name)
@@ -70,6 +75,7 @@ def resolve(status: Status, wish: Wish) -> MemberChange:
     """The step that is meant, by ids. Refused (400, 404, 409) with what there is and what to do.
 
     What is so already (add of a member, promote of a voter) is a step all the same: who carries it out finds that out.
+    An add of a member has the role that it has, which an add does not change.
     """
     if not wish.which:
         raise Refused(400, "which node? Give its name, id or Raft address")
@@ -91,7 +97,7 @@ def resolve(status: Status, wish: Wish) -> MemberChange:
             old = _only(status, wish.which, members)
             if not wish.force:
                 _check_removal(status, old)
-            standby = not old.voter and old.standby if wish.standby is None else wish.standby
+            standby = is_standby(old) if wish.standby is None else wish.standby
             return MemberChange("replace", _substitute(status, old, wish.by).id, old.id, standby)
 
 
@@ -107,7 +113,11 @@ def _add(
     status: Status, wish: Wish, members: Sequence[PeerStatus], strangers: Sequence[StrangerStatus]
 ) -> MemberChange:
     if not strangers and members:
-        return MemberChange("add", _only(status, wish.which, members).id, standby=bool(wish.standby))
+        peer = _only(status, wish.which, members)
+        if wish.standby and not is_standby(peer):
+            role = "a voter" if peer.voter else "a learner that will vote"
+            raise Refused(409, f"{peer.name} is {role}: remove it, then add it with --standby")
+        return MemberChange("add", peer.id, standby=is_standby(peer))
     if not strangers:
         raise NobodyWaits(f'no node "{wish.which}" waits to be added ({_waiting(status)}): {_START_IT}')
     stranger = _one(wish.which, strangers)

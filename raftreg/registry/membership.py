@@ -13,7 +13,7 @@ from raftreg.consensus import Consensus, MemberChange, PeerStatus, Status, Stran
 from raftreg.consensus.members import name_of
 from raftreg.errors import NotLeader, Refused
 from raftreg.registry.member_advice import warnings_on
-from raftreg.registry.member_names import NobodyWaits, Wish, resolve, voter_called
+from raftreg.registry.member_names import NobodyWaits, Wish, is_standby, resolve, voter_called
 from raftreg.registry.messages import Messenger
 from raftreg.registry.standing import standing_outside
 
@@ -207,7 +207,7 @@ def is_done(status: Status, step: MemberChange) -> bool:
     members = {peer.id: peer for peer in status.peers}
     match step.kind:
         case "add":
-            return step.member in members
+            return step.member in members and is_standby(members[step.member]) == step.standby
         case "promote":
             return step.member in members and members[step.member].voter
         case "remove":

@@ -124,6 +124,25 @@ def test_a_standby_is_replaced_by_one() -> None:
     run(scenario)
 
 
+def test_an_answer_claims_no_standby_that_is_none() -> None:
+    """Who votes, or will, does not become one by an add; and who is one stays one."""
+
+    async def scenario(api: Api) -> None:
+        api.cluster.members["l.1"] = peer("l", voter=False)
+        api.cluster.members["s.1"] = peer("s", voter=False, standby=True)
+        for name, role in (("l", "a learner that will vote"), ("c", "a voter")):
+            text = f"{name} is {role}: remove it, then add it with --standby"
+            assert (409, text) == await api.call("POST", f"{MEMBERS}/add", {"Member": name, "Standby": True})
+            added = await api.table("POST", f"{MEMBERS}/add", {"Member": name})
+            assert (False, False) == (added["Changed"], added["Standby"])
+        for asked in (False, True):
+            added = await api.table("POST", f"{MEMBERS}/add", {"Member": "s", "Standby": asked})
+            assert (False, True) == (added["Changed"], added["Standby"])
+        assert [] == api.cluster.changes
+
+    run(scenario)
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "text"),
     [

@@ -9,6 +9,7 @@ from raftreg.consensus import MemberChange
 from raftreg.errors import NoLeader, OutcomeUnknown, Refused
 from raftreg.registry import Registry, Wish, advice_on, warnings_about, warnings_on
 from raftreg.registry.member_names import resolve, voter_called
+from raftreg.registry.membership import is_done
 from tests.fake_members import UUID, MemberCluster, peer, run, stranger, view
 
 THREE = (peer("a"), peer("b"), peer("c"))
@@ -30,6 +31,20 @@ def test_a_change_may_be_asked_for_anywhere(node: str) -> None:
         assert steps == cluster.changes
 
     run(scenario)
+
+
+@pytest.mark.parametrize("standby", [False, True])
+def test_an_add_that_somebody_else_made_of_another_kind_is_not_done(standby: bool) -> None:
+    """A standby in place of a learner, or a learner or voter in place of a standby; a learner that votes by now is."""
+    step = MemberChange("add", "d.9", standby=standby)
+    for voter, is_one, done in (
+        (False, standby, True),
+        (False, not standby, False),
+        (True, False, not standby),
+    ):
+        there = peer("d", incarnation="9", voter=voter, standby=is_one)
+        assert done == is_done(view(*THREE, there), step)
+    assert not is_done(view(*THREE), step)
 
 
 @pytest.mark.parametrize("fault", ["hand over", "lost", "dropped"])
