@@ -4,6 +4,7 @@
     ├── Refused             the request itself is wrong; carries the HTTP status and the text
     ├── NotApplied          definite: nothing happened, safe to retry
     │   ├── NoLeader        nobody leads, or nobody could be asked in time
+    │   │   └── Removed     whoever leads, this node has no part in it any more; ask a member
     │   ├── NotLeader       this node does not lead (any more); ask again elsewhere
     │   │   └── HandingOver it leads, but has to go: it gives the lead away, ask the next leader
     │   └── Overloaded      too much in flight; retry after `retry_after_s`
@@ -39,6 +40,10 @@ class NotApplied(RaftregError):
 
 class NoLeader(NotApplied):
     """No leader is known, or none confirmed itself in time."""
+
+
+class Removed(NoLeader):
+    """This node was removed from its cluster, and takes nothing more. The text is for clients."""
 
 
 class NotLeader(NotApplied):

@@ -162,6 +162,10 @@ class FakeNode:
         """Whether somebody was elected."""
         return self.cluster.leader is not None
 
+    def is_removed(self) -> bool:
+        """As the test says."""
+        return self.removed
+
     def status(self) -> Status:
         """The little that registries look at."""
         return replace(

@@ -4,10 +4,11 @@ import logging
 
 from raftreg.api.http import Request, Response
 from raftreg.api.render import text_response
-from raftreg.errors import NoLeader, NotLeader, OutcomeUnknown, Overloaded, RaftregError, Refused
+from raftreg.errors import NoLeader, NotLeader, OutcomeUnknown, Overloaded, RaftregError, Refused, Removed
 
 log = logging.getLogger(__name__)
 
+NO_LEADER = "No cluster leader"  # Consul's words: its clients try again elsewhere
 FAILED_READ_HEADERS = {
     "X-Consul-Index": "1",
     "X-Consul-KnownLeader": "false",
@@ -20,8 +21,10 @@ def failure_response(error: RaftregError) -> Response:
     match error:
         case Refused():
             return text_response(error.status, error.text)
+        case Removed():
+            return text_response(500, f"{NO_LEADER}: {error}")
         case NoLeader() | NotLeader():
-            return text_response(500, "No cluster leader")
+            return text_response(500, NO_LEADER)
         case Overloaded():
             response = text_response(503, str(error) or "too many requests in flight")
             response.headers["Retry-After"] = str(max(1, round(error.retry_after_s)))

@@ -197,6 +197,10 @@ class Consensus(Protocol):
         """Whether `status` names a leader, at a small part of its cost."""
         ...
 
+    def is_removed(self) -> bool:
+        """Whether `status` says removed, at a small part of its cost."""
+        ...
+
     def status(self) -> Status:
         """This node's view, now."""
         ...

@@ -108,6 +108,10 @@ class LocalConsensus:
         """Itself, while it runs."""
         return self._running
 
+    def is_removed(self) -> bool:
+        """Never: there is nobody who could do it."""
+        return False
+
     def status(self) -> Status:
         """A leader that is its only peer."""
         leads = self._running

@@ -280,6 +280,11 @@ class RaftNode:
             return False
         return known_leader(self.driver.engine, self.settings, self.clock.now()) is not None
 
+    def is_removed(self) -> bool:
+        """See `Consensus.is_removed`."""
+        circle = self._peers.circle if self._peers is not None else None
+        return circle is not None and circle.removed
+
     def status(self) -> Status:
         """See `Consensus.status`."""
         circle = self._peers.circle if self._peers is not None else None

@@ -3,7 +3,8 @@
 What is guaranteed
     * A `write` that returned is on disk at a majority and was applied on this node; it was applied once, however
       often it had to be proposed (same request id until the write timeout). `NoLeader` and `Overloaded` mean that
-      nothing happened, `OutcomeUnknown` that it may have.
+      nothing happened, `OutcomeUnknown` that it may have. A node that was removed takes none any more (`Removed`);
+      what it took before has its outcome.
     * A `read` in mode default or consistent sees every write that was acknowledged anywhere before it began
       (default: while clocks drift by less than the lease's margin). A stale read answers at once from the local
       copy.

@@ -16,6 +16,7 @@ from raftreg.registry.answers import Answer, CurrentAnswers, Encodings, ReadOpti
 from raftreg.registry.changes import LeaderChanges
 from raftreg.registry.read_rounds import ReadRounds
 from raftreg.registry.replica import EVERY_COMMAND, Replica
+from raftreg.registry.standing import check_not_removed
 from raftreg.state import EVERYTHING, Found, Query
 from raftreg.watch import Waiter
 
@@ -157,10 +158,11 @@ class Reader:
     async def _catch_up(self, confirm: bool) -> bool:
         """Return when the local copy holds all that was acknowledged before the call; True if by this node's lease.
 
-        Raises NoLeader if no leader can say within the timeout.
+        Raises NoLeader if no leader can say within the timeout; Removed at once.
         """
         if not confirm and self._consensus.read_index_now() is not None:
             return True
+        check_not_removed(self._consensus)
         await self._rounds[confirm].make_sure()
         return False
 

@@ -15,7 +15,7 @@ from raftreg.registry.membership import Membership
 from raftreg.registry.messages import MESSAGES, LeaderCall, Messenger
 from raftreg.registry.reads import Reader
 from raftreg.registry.replica import Replica
-from raftreg.registry.standing import standing_outside
+from raftreg.registry.standing import check_not_removed, standing_outside
 from raftreg.registry.writes import FORWARDED_WRITES, Writer
 from raftreg.state import Found, Query, Topic
 from raftreg.state.transactions import writes
@@ -65,12 +65,13 @@ class Registry:
         A request id that was used before (65,536 are remembered) gives the first result and changes nothing.
         Raises Refused (recorded, or the command cannot be encoded, is too large, or is one that not all members may
         know yet), Overloaded or NoLeader (nothing
-        happened), and OutcomeUnknown (it may have happened, or may still). Cancelling the caller does not take the
-        write back.
+        happened; Removed at once if this node was), and OutcomeUnknown (it may have happened, or may still).
+        Cancelling the caller does not take the write back.
 
         With `as_leader` it is tried once and by this node only: NotLeader if it does not lead. So what a leader decided
         from what it alone knows is never carried out by its successor, who may know better.
         """
+        check_not_removed(self.consensus)
         needed = LEVEL_OF.get(type(command), 1)
         if needed > self.state.level:
             raise Refused(409, versions.closed_text(type(command).__name__, needed, self.state.level))
@@ -92,7 +93,8 @@ class Registry:
 
         A blocking read returns when the index of what was asked for is above `options.index`, else after
         `options.wait_s` seconds with what there is. Raises NoLeader (mode default and consistent) when no leader
-        vouches for this copy within the read timeout, Refused when `options.min_index` is not reached in it.
+        vouches for this copy within the read timeout (Removed at once if this node was), Refused when
+        `options.min_index` is not reached in it.
         """
         return await self._reader.read(query, options)
 
@@ -105,8 +107,9 @@ class Registry:
 
         Payload and answer are what msgpack can carry. All messages of one loop turn share one call. Tried again
         across a failover until the write timeout, so the handler may see it more than once. Raises NoLeader or
-        OutcomeUnknown then, and Refused or Overloaded if the handler did.
+        OutcomeUnknown then, Removed at once if this node was, and Refused or Overloaded if the handler did.
         """
+        check_not_removed(self.consensus)
         return await self._messenger.tell(kind, payload)
 
     def on_leader_call(self, kind: str, handler: LeaderCall) -> None:

@@ -14,7 +14,7 @@ from raftreg.verify.record import Call, Record
 
 # Statuses that answer the question that was asked: done, refused by a condition, or absent.
 ANSWERS = (200, 404, 409)
-NOTHING_HAPPENED = "No cluster leader"
+NOTHING_HAPPENED = "No cluster leader"  # a node that was removed says more behind it
 REFUSED_S = (
     0.1  # a client rests so long when a node takes no connection: it leaves the machine to those that start
 )
@@ -140,5 +140,5 @@ def _outcome(answer: Answer) -> bool | None:
     """Whether a call was answered, was refused before anything happened, or may have happened."""
     if answer.status in ANSWERS:
         return True
-    refused = 400 <= answer.status < 500 or answer.status == 503 or answer.text == NOTHING_HAPPENED
+    refused = 400 <= answer.status < 500 or answer.status == 503 or answer.text.startswith(NOTHING_HAPPENED)
     return False if refused else None

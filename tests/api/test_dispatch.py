@@ -9,7 +9,7 @@ from raftreg.api.context import ApiContext
 from raftreg.api.dispatch import Router, body_limit, clean_path, create_handler
 from raftreg.api.http import Request, Response
 from raftreg.api.routes import ROUTES, Route
-from raftreg.errors import Fatal, NoLeader, NotLeader, OutcomeUnknown, Overloaded, Refused
+from raftreg.errors import Fatal, NoLeader, NotLeader, OutcomeUnknown, Overloaded, Refused, Removed
 from tests.api.local_api import LocalApi, run
 
 
@@ -136,6 +136,7 @@ def test_unknown_path_is_404_without_body() -> None:
         (Refused(418, "short and stout"), 418, "short and stout"),
         (NoLeader("x"), 500, "No cluster leader"),
         (NotLeader("x"), 500, "No cluster leader"),
+        (Removed("this node was"), 500, "No cluster leader: this node was"),
         (Overloaded("too much", retry_after_s=2.2), 503, "too much"),
         (OutcomeUnknown("who knows"), 500, "rpc error: outcome unknown: who knows"),
         (ZeroDivisionError("oops"), 500, "internal error: ZeroDivisionError"),

@@ -2,16 +2,17 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from raftreg.clock import SystemClock
 from raftreg.cluster_commands import AutopilotSet
-from raftreg.commands import KVSet
+from raftreg.commands import KVSet, Ok
 from raftreg.consensus.node import RaftNode, RaftSettings
 from raftreg.duties import Duties, autopilot
+from raftreg.errors import NoLeader, Removed
 from raftreg.model import Autopilot
 from raftreg.registry import Registry, Replica, Wish
 from raftreg.state import State
@@ -99,6 +100,20 @@ class Hosts:
         assert [] == self.fatal
 
 
+def check(directory: Path, scenario: Callable[[Hosts], Awaitable[None]]) -> None:
+    """Run a scenario; what still runs at its end is stopped."""
+
+    async def main() -> None:
+        hosts = Hosts(directory)
+        try:
+            await scenario(hosts)
+        finally:
+            for host in hosts.running.values():
+                await host.stop()
+
+    asyncio.run(main())
+
+
 async def check_life_of_a_cluster(hosts: Hosts) -> None:
     """1 -> 2 -> 3 voters, a wiped one comes back, the leader goes."""
     first = await hosts.start("n1", peers={"n1": hosts.address("n1")})
@@ -143,17 +158,53 @@ async def _wipe(hosts: Hosts, name: str) -> None:
     await hosts.until(votes)
 
 
+async def check_end_of_a_membership(hosts: Hosts) -> None:
+    """n2 is told to remove itself while it writes; afterwards it refuses, though n1 would still answer it."""
+    first = await hosts.start("n1", peers={"n1": hosts.address("n1")})
+    await hosts.until(lambda: hosts.leader == "n1")
+    second = await hosts.start("n2", join="n1")
+    await first.registry.membership.change(Wish("add", "n2"))
+    await hosts.until(lambda: ["n1", "n2"] == [node.name for node in second.registry.local(Nodes()).value])
+    tasks: list[asyncio.Task[Ok]] = []
+
+    async def write_on() -> None:
+        while not second.node.is_removed():
+            tasks.append(asyncio.create_task(second.registry.write(KVSet("early", b"v"))))
+            await asyncio.sleep(0.005)
+
+    writing = asyncio.create_task(write_on())
+    await asyncio.sleep(0.1)
+    assert (await second.registry.membership.change(Wish("remove", "n2"))).done
+    await writing
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    # What begins in the very turn in which it hears of its end may be refused, and nothing before that.
+    assert not [answer for answer in answers[:-1] if isinstance(answer, BaseException)]
+    calls = (
+        second.registry.write(KVSet("late", b"v")),
+        second.registry.tell_leader("any", None),
+        second.registry.read(KVGet("early")),
+    )
+    for call in calls:
+        with pytest.raises(
+            Removed, match=r"this node was removed .* to have it back: raftreg operator raft add n2"
+        ):
+            await asyncio.wait_for(call, 1)
+    with pytest.raises(NoLeader, match="this node was removed"):
+        await second.registry.check_ready()
+    assert (await first.registry.read(KVGet("late"))).value is None
+    await first.registry.membership.change(Wish("add", "n2"))
+    await hosts.until(lambda: not second.node.is_removed())
+    assert (await second.registry.write(KVSet("again", b"v"))).value is True
+
+
+def test_a_removed_node_takes_nothing_more(tmp_path: Path) -> None:
+    """It answers what it took before, and refuses what comes later at once, until it is added again."""
+    check(tmp_path, check_end_of_a_membership)
+
+
 def test_a_cluster_grows_heals_and_shrinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By commands at any node, the leader's own duties, and a node that leaves; nothing is lost on the way."""
     monkeypatch.setattr(autopilot, "DEAD_S", 2.0)
     monkeypatch.setattr(autopilot, "STAYS_S", 0.5)
 
-    async def main() -> None:
-        hosts = Hosts(tmp_path)
-        try:
-            await check_life_of_a_cluster(hosts)
-        finally:
-            for host in hosts.running.values():
-                await host.stop()
-
-    asyncio.run(main())
+    check(tmp_path, check_life_of_a_cluster)

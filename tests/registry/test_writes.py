@@ -1,14 +1,14 @@
 """The write door: batches, forwarding, trying again, and what each caller is told."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from raftreg.commands import Deregister, KVDelete, KVSet, Register, decode_batch
 from raftreg.consensus.frames import MESSAGE_LIMIT_BYTES
-from raftreg.errors import NoLeader, NotLeader, OutcomeUnknown, Overloaded, Refused
-from raftreg.registry import Registry
+from raftreg.errors import NoLeader, NotLeader, OutcomeUnknown, Overloaded, Refused, Removed
+from raftreg.registry import ReadOptions, Registry
 from raftreg.registry.registry import COMMAND_BYTES_MAX
 from raftreg.registry.writes import BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, IN_FLIGHT_COMMANDS_MAX
 from raftreg.state.queries import KVGet, KVKeys
@@ -60,6 +60,53 @@ def test_a_write_of_a_node_that_is_removed_meanwhile_has_its_outcome() -> None:
         assert await writing is True
 
     run(scenario)
+
+
+def test_a_write_that_a_removed_node_has_to_try_again_has_its_outcome() -> None:
+    """It was taken before: that the leader goes just then is no reason to give it up."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        cluster.registry("c")
+        registry, node = cluster.registry("b"), cluster.nodes["b"]
+        cluster.elect(None)
+        writing = put(registry, "k")
+        await asyncio.sleep(0.05)
+        node.removed = node.lags = True
+        cluster.elect("c")
+        assert await writing is True
+        assert 1 == len(cluster.log)
+
+    run(scenario)
+
+
+def test_a_removed_node_takes_nothing_more() -> None:
+    """Its last leader would answer it yet, but it says at once that it is out. It may be added again."""
+
+    async def scenario(cluster: FakeCluster) -> None:
+        cluster.registry("a").on_leader_call("kind", _answer)
+        registry, node = cluster.registry("b"), cluster.nodes["b"]
+        assert 1 == await registry.tell_leader("kind", 1)
+        node.removed = node.lags = True
+        calls: list[Awaitable[object]] = [
+            registry.write(KVSet("k", b"v")),
+            registry.write(KVSet("k", b"v"), as_leader=True),
+            registry.tell_leader("kind", 2),
+            registry.read(KVGet("k"), ReadOptions()),
+            registry.read(KVGet("k"), ReadOptions("consistent")),
+        ]
+        for call in calls:
+            with pytest.raises(Removed, match="this node was removed from cluster"):
+                await asyncio.wait_for(call, 1)
+        assert [] == cluster.log
+        assert (await registry.read(KVGet("k"), ReadOptions("stale"))).value is None
+        node.removed = node.lags = False
+        assert (await registry.write(KVSet("k", b"v"))).value is True
+
+    run(scenario)
+
+
+async def _answer(caller: str, payload: object) -> object:
+    return payload
 
 
 def test_a_leader_that_hands_over_keeps_what_it_took() -> None:
