@@ -90,7 +90,10 @@ class Peers:
 
     def _judge(self, hello: Hello) -> str | None:
         if self.circle is None:
-            return refusal_without_cluster(self.settings.name, self.settings.peers, hello)
+            settings = self.settings
+            # Who was told to join takes the word of any cluster, whomever it would have made one with.
+            joins = bool(settings.join) and hello.cluster_id is not None
+            return refusal_without_cluster(settings.name, () if joins else settings.peers, hello)
         return self.circle.judge(hello)
 
     def connected(self, hello: Hello) -> None:

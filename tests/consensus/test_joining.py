@@ -334,6 +334,25 @@ def test_who_waits_is_let_go_when_the_level_is_raised_beyond_it(
     with_growth(tmp_path, scenario)
 
 
+def test_who_waits_for_peers_joins_where_it_is_told_to(tmp_path: Path) -> None:
+    """Also a member that is not among them. Before that, whoever comes with a cluster is refused."""
+
+    async def scenario(growth: Growth) -> None:
+        n1 = await growth.found("n1")
+        await growth.leader_of()
+        n2 = await growth.begin("n2", peers={name: growth.address(name) for name in ("n2", "n3")})
+        assert n1._peers is not None
+        assert n2._peers is not None
+        refusal = n2._peers.judge(n1._peers.own_hello()) or ""
+        assert "n2 is empty, and n1 is not in its --peers: give it --join" in refusal
+        n2.join(growth.address("n1"))
+        await growth.take_in(n2)
+        assert [True, True] == [peer.voter for peer in n2.status().peers]
+        assert {} == growth.ended
+
+    with_growth(tmp_path, scenario)
+
+
 def test_an_address_that_is_dialed_already_is_not_noted_again(tmp_path: Path) -> None:
     """However often a node that waits is told to join there."""
 

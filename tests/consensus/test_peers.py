@@ -1,6 +1,7 @@
 """What a node makes of being refused by its peers."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -112,3 +113,20 @@ def test_who_waits_to_join_goes_on_trying(tmp_path: Path, *, peers: bool) -> Non
     refused = Refused(tmp_path / "n1", None, peers=peers)
     refused.peers.told_refused("n2", f"{NOT_ADMITTED}n1 is not in the --peers of n2")
     assert (["n2 refused this node: n1 is not in the --peers of n2"] if peers else []) == refused.ends
+
+
+@pytest.mark.parametrize("join", [False, True])
+def test_who_waits_for_peers_takes_the_word_of_another_cluster_only_if_told_to_join(
+    tmp_path: Path, *, join: bool
+) -> None:
+    """And makes a cluster with those alone that it was given, in any case."""
+    peers = Refused(tmp_path, None).peers
+    if join:
+        peers.settings = replace(peers.settings, join=[("127.0.0.1", 7)])
+    with_cluster, without = (
+        Hello(1, "c", "n7", "x", "nonce", 1, {}),
+        Hello(1, None, "n7", "x", "nonce", 1, {}),
+    )
+    assert join == (peers.judge(with_cluster) is None)
+    assert "n7 is not in the --peers of n1" in (peers.judge(without) or "")
+    assert peers.judge(Hello(1, None, "n2", "b", "nonce", 1, {})) is None
