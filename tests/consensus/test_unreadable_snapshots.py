@@ -13,10 +13,18 @@ from raftreg.errors import StartRefused
 from tests.consensus.snapshot_scenes import filled, follow, long_log, pump, spoil
 from tests.consensus.worlds import FakeClock, Host, MemoryLog
 
+BYTES_LEFT = {"a cut header": 22, "a cut body": 100, "an empty file": 0}
 
-def cut(path: Path, size: int) -> None:
-    """Leave only the beginning of a file."""
-    path.write_bytes(path.read_bytes()[:size])
+
+def ruin_newest(leader: Host, patch: pytest.MonkeyPatch, how: str) -> None:
+    """The newest snapshot of a leader goes bad."""
+    path = leader.store.path(leader.store.indexes()[0])
+    if how == "a failing disk":
+        fail_to_read(patch, leader, path)
+    elif how == "a flipped bit in the head":
+        spoil(path, 30)
+    else:
+        path.write_bytes(path.read_bytes()[: BYTES_LEFT[how]])
 
 
 @pytest.mark.parametrize(
@@ -35,15 +43,7 @@ def test_a_leader_that_cannot_read_its_snapshot_writes_it_anew(
     leader.engine.tick()
     leader.sync()
     leader.ack("b")
-    path = leader.store.path(leader.store.indexes()[0])
-    if what == "a flipped bit in the head":
-        spoil(path, 30)
-    elif what == "a cut header":
-        cut(path, 22)
-    elif what == "an empty file":
-        cut(path, 0)
-    else:
-        fail_to_read(monkeypatch, leader, path)
+    ruin_newest(leader, monkeypatch, what)
     catch_up(leader, member, 8.0)
     assert leader.machine.applied == member.machine.applied
     assert 1 == len([text for text in caplog.messages if "writing it anew from memory" in text])
@@ -68,19 +68,15 @@ def fail_to_read(patch: pytest.MonkeyPatch, host: Host, path: Path) -> None:
     patch.setattr(disk, "read_file", failing_read_file)
 
 
-@pytest.mark.parametrize("what", ["cut", "failing"])
+@pytest.mark.parametrize("what", ["a cut body", "a failing disk"])
 def test_a_snapshot_that_is_lost_on_its_way_is_written_anew(
     tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """A file that was cut, or cannot be read any more, while it is sent: the leader lives on, and does not spin."""
     leader, member = long_log(tmp_path, clock, monkeypatch)
-    path = leader.store.path(leader.store.indexes()[0])
     leader.engine.transfers.begin("c")
     assert "c" in leader.engine.transfers.active
-    if what == "cut":
-        cut(path, 100)
-    else:
-        fail_to_read(monkeypatch, leader, path)
+    ruin_newest(leader, monkeypatch, what)
     catch_up(leader, member, 8.0)
     assert leader.machine.applied == member.machine.applied
     assert leader.store.newest() is not None
