@@ -105,8 +105,8 @@ def refusal(cluster_id: str, own_name: str, hello: Introduction) -> str | None:
     if hello.cluster_id is not None and hello.cluster_id != cluster_id:
         return (
             f"{NOT_ADMITTED}{hello.name} has the data of cluster {hello.cluster_id}, but {own_name} is in cluster "
-            f"{cluster_id}; give {hello.name} the right data directory, an empty one if "
-            "the cluster was recovered without it, or correct --peers or --join"
+            f"{cluster_id}: one of the two has the wrong data directory, or a wrong --peers or --join. If one of these "
+            "clusters was made by raftreg recover, keep its data, and give the node of the other an empty directory"
         )
     return None
 

@@ -46,6 +46,7 @@ class Identity:
     """Who this node is. `log_begun`: the log was there once, so it must be there now.
 
     `starts` is the number of this process, not durable before it acts. `outdated`: what a peer said that knows better.
+    `recovered`: the cluster was made from what this directory held of another one.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Identity:
     genesis: bytes | None = None
     log_begun: bool = False
     outdated: str | None = None
+    recovered: bool = False
 
     @property
     def member_id(self) -> str:
@@ -260,8 +262,10 @@ def _decode_meta(path: Path, disk: Disk) -> Identity:
             "genesis": bytes() | None as genesis,
             "log_begun": bool(log_begun),
             "outdated": str() | None as outdated,
+            **others,
         }:
-            return Identity(name, incarnation, starts, cluster_id, genesis, log_begun, outdated)
+            recovered = others.get("recovered") is True  # Former releases do not write it.
+            return Identity(name, incarnation, starts, cluster_id, genesis, log_begun, outdated, recovered)
     raise Damaged(str(path), 0, "fields that do not belong there", REMEDY)
 
 
@@ -274,5 +278,6 @@ def _write_meta(path: Path, identity: Identity, disk: Disk) -> None:
         "genesis": identity.genesis,
         "log_begun": identity.log_begun,
         "outdated": identity.outdated,
+        "recovered": identity.recovered,
     }
     write_checked(path / "meta", META_MAGIC, META_VERSION, value, disk=disk)

@@ -157,10 +157,14 @@ class Peers:
             self._on_fatal(StartRefused(f"{name} refused this node: {text[len(NOT_ADMITTED) :]}"))
 
     def _is_final(self, name: str) -> bool:
-        """Whether a refusal by this peer, which waiting does not mend, leaves nobody who might let this node in."""
+        """Whether a refusal by this peer, which waiting does not mend, leaves nobody who might let this node in.
+
+        A node that was recovered has not come to the wrong cluster: those that were given up with the former one
+        refuse it wherever they come back, and it is the one that is to serve.
+        """
         if self.circle is None:
             return self._bootstrap.named  # Else somebody may yet have a cluster to join.
-        if self.circle.admission.was_let_in:
+        if self.circle.admission.was_let_in or self.data_dir.identity.recovered:
             return False
         self._refused_by.add(name.lower())
         voters = map(name_of, self.circle.newest.members.voters)

@@ -173,7 +173,13 @@ class Opened:
         SnapshotStore(prepared, members.cluster_id, disk).save(snapshot)
         _write_log(prepared / LOG_DIRECTORY, members.cluster_id, member_id, snapshot, disk)
         identity = Identity(
-            survivor.name, incarnation, 0, members.cluster_id, members.encode(), log_begun=True, outdated=None
+            survivor.name,
+            incarnation,
+            0,
+            members.cluster_id,
+            members.encode(),
+            log_begun=True,
+            recovered=True,
         )
         write_identity(prepared, identity, disk)
         disk.sync_directory(prepared)

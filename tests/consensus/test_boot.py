@@ -95,7 +95,7 @@ def test_nodes_of_two_clusters_do_not_talk() -> None:
     assert refusal("c1", "n1", Hello("n9", "n9.w")) is None
     told = refusal("c1", "n1", Hello("n2", "n2.y", "c2")) or ""
     assert told.startswith(NOT_ADMITTED)
-    assert "has the data of cluster c2, but n1 is in cluster c1" in told
+    assert "has the data of cluster c2, but n1 is in cluster c1: one of the two has the wrong" in told
 
 
 @pytest.mark.parametrize(

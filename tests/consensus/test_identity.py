@@ -4,15 +4,16 @@ import os
 import stat
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from raftreg.clock import SystemClock
+from raftreg.consensus.disk import RealDisk
 from raftreg.consensus.files import write_atomically, write_checked
 from raftreg.consensus.hello import Hello
-from raftreg.consensus.identity import DataDir, open_data_dir
+from raftreg.consensus.identity import META_MAGIC, META_VERSION, DataDir, open_data_dir
 from raftreg.consensus.peer_book import MAGIC, VERSION, PeerBook
 from raftreg.errors import Damaged, StartRefused
 from tests.consensus.disks import FaultyDisk
@@ -67,6 +68,14 @@ def test_starts_are_counted_and_the_identity_stays(data_dir: DataDir) -> None:
     assert data_dir.nonce != later.nonce
     hello = later.hello()
     assert ("n1", "c0ffee", 2, later.nonce) == (hello.name, hello.cluster_id, hello.starts, hello.nonce)
+
+
+def test_a_directory_of_a_former_release_was_not_recovered(data_dir: DataDir) -> None:
+    """Its meta says nothing of that."""
+    identity = {name: value for name, value in asdict(data_dir.identity).items() if name != "recovered"}
+    write_checked(data_dir.path / "meta", META_MAGIC, META_VERSION, identity, disk=RealDisk())
+    assert replace(data_dir.identity, starts=2) == reopened(data_dir).identity
+    assert not data_dir.identity.recovered
 
 
 def test_directory_belongs_to_one_cluster(data_dir: DataDir) -> None:

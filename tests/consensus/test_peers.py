@@ -107,6 +107,16 @@ def test_a_node_that_a_majority_of_the_others_refuses_ends(tmp_path: Path) -> No
     assert ["n3 refused this node: another cluster"] == refused.ends
 
 
+def test_a_recovered_node_goes_on_whoever_refuses_it(tmp_path: Path) -> None:
+    """Those that were given up with its former cluster do not stop the one that is to serve."""
+    refused = Refused(tmp_path / "n1", Circle(met=False))
+    data_dir = refused.peers.data_dir
+    data_dir.identity = replace(data_dir.identity, recovered=True)
+    for name in ("n2", "n3"):
+        refused.peers.told_refused(name, f"{NOT_ADMITTED}another cluster")
+    assert [] == refused.ends
+
+
 @pytest.mark.parametrize("peers", [True, False])
 def test_who_waits_to_join_goes_on_trying(tmp_path: Path, *, peers: bool) -> None:
     """One that makes a cluster with its peers has a mistake to mend; one that joins asks others as well."""

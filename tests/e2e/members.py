@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tests.e2e.cluster import Node, wait_until
@@ -289,7 +290,11 @@ def moves(folder: Path, load_s: float = 1.0) -> Outcome:
 
 # -- recover -----------------------------------------------------------------------------------------------------------
 def recover(folder: Path, load_s: float = 1.0) -> Outcome:
-    """Two of three are gone: the third becomes a cluster of its own, and grows again; former members stay outside."""
+    """Two of three are gone: the third becomes a cluster of its own, and grows again.
+
+    One that was given up comes back with what it had, one with an empty disk that was told of the former cluster. Both
+    stay outside, and end nothing by it.
+    """
     began = time.monotonic()
     with Fleet(folder, 3, **PATIENT) as fleet:
         fleet.start()
@@ -299,15 +304,19 @@ def recover(folder: Path, load_s: float = 1.0) -> Outcome:
             node.kill()
         left = fleet.nodes.pop("n3")
         gone, fleet.nodes = fleet.nodes, {"n3": left}
+        fleet.guests += gone.values()
+        _come_back_empty(fleet, gone["n2"], left)
         run("recover", "--from-this-node", "--data-dir", str(left.data), "--yes-i-understand", former)
         fleet.start("n3")
         ours = left.status()["ClusterID"]
         assert former != ours
         traffic.check(fleet)
-        back = gone["n1"]
-        fleet.guests.append(back)
-        back.start()
-        wait_until("the former member is refused", lambda: is_refused(back, ours))
+        gone["n1"].start()
+        for node in gone.values():
+            wait_until(f"{node.name} is refused", partial(is_refused, node, ours))
+        refusals = [f"{node.name} (127.0.0.1:{node.raft}) refused this node" for node in gone.values()]
+        wait_until("both refuse n3", lambda: all(text in left.said() for text in refusals))
+        traffic.check(fleet)
         assert ["n3"] == fleet.voters()
         for node in gone.values():
             if node.process is not None:
@@ -318,6 +327,15 @@ def recover(folder: Path, load_s: float = 1.0) -> Outcome:
         traffic.check(fleet)
         judged(fleet, _write_again)
     return Outcome(time.monotonic() - began, traffic=traffic)
+
+
+def _come_back_empty(fleet: Fleet, wiped: Node, left: Node) -> None:
+    """A node that lost its disk is told of the cluster by one that is left, without a majority, and stays up."""
+    fleet.wipe(wiped)
+    for node in (left, wiped):
+        node.start()
+    wait_until(f"{wiped.name} waits", lambda: "this node is no member of cluster" in wiped.said())
+    left.kill()
 
 
 def is_refused(node: Node, cluster_id: str) -> bool:

@@ -36,5 +36,5 @@ def test_all_nodes_move_to_other_addresses(tmp_path: Path) -> None:
 
 
 def test_one_of_three_becomes_a_cluster_of_its_own(tmp_path: Path) -> None:
-    """It grows again, and those that are given up cannot come back."""
+    """It grows again, and those that are given up neither come back nor stop it."""
     assert wrote(members.recover(tmp_path, 0.2))

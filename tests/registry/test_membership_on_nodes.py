@@ -15,6 +15,7 @@ from raftreg.duties import Duties, autopilot
 from raftreg.errors import NoLeader, Removed
 from raftreg.model import Autopilot
 from raftreg.registry import Registry, Replica, Wish
+from raftreg.registry.recovering import Remains
 from raftreg.state import State
 from raftreg.state.queries import KVGet, Nodes
 from tests.e2e.cluster import free_ports
@@ -200,6 +201,48 @@ async def check_end_of_a_membership(hosts: Hosts) -> None:
 def test_a_removed_node_takes_nothing_more(tmp_path: Path) -> None:
     """It answers what it took before, and refuses what comes later at once, until it is added again."""
     check(tmp_path, check_end_of_a_membership)
+
+
+async def check_recovery(hosts: Hosts, log: pytest.LogCaptureFixture) -> None:
+    """n2 and n3 lose their disks and wait, told of the cluster; then what n1 has is made a cluster of its own."""
+    names = NAMES[:3]
+    peers = {name: hosts.address(name) for name in names}
+    for name in names:
+        await hosts.start(name, peers=peers)
+    await hosts.until(lambda: hosts.leader != "")
+    await hosts.running["n1"].registry.write(KVSet("key", b"value"))
+    for name in names:
+        await hosts.stop(name)
+    for name in ("n2", "n3"):
+        shutil.rmtree(hosts.directory / name)
+    for name in names:
+        await hosts.start(name, peers=peers)
+    await hosts.until(lambda: all(host.node.status().cluster_id for host in hosts.running.values()))
+    await hosts.stop("n1")
+
+    def make_cluster() -> None:
+        with Remains(hosts.directory / "n1", SystemClock()) as remains:
+            remains.make_cluster()
+
+    await asyncio.to_thread(make_cluster)
+    told = [f"{name} (127.0.0.1:{hosts.ports[name]}) refused this node" for name in ("n2", "n3")]
+    for _ in range(2):  # It stays so.
+        log.clear()
+        host = await hosts.start("n1", peers=peers)
+        await hosts.until(lambda: all(text in log.text for text in told))
+        await hosts.until(lambda: hosts.leader == "n1")
+        await host.registry.write(KVSet("after", b"recovery"))
+        found = (await host.registry.read(KVGet("key"))).value
+        assert found is not None
+        assert b"value" == found.value
+        await hosts.stop("n1")
+
+
+def test_a_recovered_node_serves_beside_those_that_were_given_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They refuse it, as it refuses them, and it leads alone."""
+    check(tmp_path, lambda hosts: check_recovery(hosts, caplog))
 
 
 def test_a_cluster_grows_heals_and_shrinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
