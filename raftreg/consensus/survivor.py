@@ -15,6 +15,7 @@ from raftreg.consensus import StateMachine
 from raftreg.consensus.changeover import FORMER, PREPARED, begin, finish
 from raftreg.consensus.disk import Disk, RealDisk
 from raftreg.consensus.engine import Engine, World
+from raftreg.consensus.files import explained
 from raftreg.consensus.identity import LOG_DIRECTORY, Identity, lock_data_dir, read_identity, write_identity
 from raftreg.consensus.journal import Journal, Placed
 from raftreg.consensus.members import APP, CONFIG, NO_OP, Members
@@ -117,10 +118,11 @@ class Opened:
             raise StartRefused(
                 f"{self.path}: {identity.name} never belonged to a cluster: there is nothing to recover."
             )
-        if not any(name.endswith(".wal") for name in os.listdir(self.path / LOG_DIRECTORY)):
-            raise StartRefused(
-                f"{self.path / LOG_DIRECTORY}: the log is missing. Recover from another directory."
-            )
+        log = self.path / LOG_DIRECTORY
+        with explained(log, "read the log"):
+            names = os.listdir(log) if log.is_dir() else []
+        if not any(name.endswith(".wal") for name in names):
+            raise StartRefused(f"{log}: the log is missing. Recover from another directory.")
         return identity
 
     def load(self, machine: StateMachine, clock: Clock) -> Survivor:

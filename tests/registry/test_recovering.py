@@ -11,6 +11,7 @@ import pytest
 from raftreg.clock import SystemClock
 from raftreg.commands import KVSet
 from raftreg.consensus.disk import RealDisk
+from raftreg.consensus.founding import found_cluster
 from raftreg.consensus.node import RaftNode, RaftSettings
 from raftreg.errors import StartRefused
 from raftreg.registry import Registry, Replica
@@ -160,6 +161,15 @@ def test_a_node_that_runs_is_left_alone(tmp_path: Path) -> None:
     for wrong in (tmp_path, tmp_path / "nothing"):
         with pytest.raises(StartRefused, match=r"no such directory|not the data directory"):
             Remains(wrong, SystemClock())
+
+
+def test_a_directory_without_a_log_is_refused(tmp_path: Path) -> None:
+    """Made by `raftreg init` and never started, or bereft of it."""
+    found_cluster(tmp_path, "n1", "127.0.0.1:1", SystemClock())
+    for _ in range(2):
+        with pytest.raises(StartRefused, match="log: the log is missing"):
+            Remains(tmp_path, SystemClock())
+        (tmp_path / "log").mkdir(exist_ok=True)
 
 
 def test_killed_anywhere_it_is_the_old_or_the_new(tmp_path: Path) -> None:
