@@ -1,7 +1,7 @@
 """What operators should know of a member set, and what they may have to do. Pure, on a node's view."""
 
 from raftreg import versions
-from raftreg.consensus import Status, StrangerStatus
+from raftreg.consensus import PeerStatus, Status, StrangerStatus
 from raftreg.consensus.boot import what_to_run
 from raftreg.consensus.members import same_name
 from raftreg.registry.member_names import is_namesake, is_silent, second_process
@@ -59,13 +59,19 @@ def _waits_for_level(status: Status) -> str | None:
 def advice_on(status: Status) -> list[str]:
     """What waits for an operator, with the command to run, in a sentence each.
 
-    A node that is no member speaks of itself only: what it was told of the others may be old.
+    A node that is no member speaks of itself only: what it was told of the others may be old. Without a majority
+    nobody can be added or replaced, so no such command is named then.
     """
     outside = standing_outside(status)
     if outside:
         return [line for line in (status.too_old, outside) if line]
-    lines = [line for line in (status.too_old, *_on_majority(status), _waits_for_level(status)) if line]
-    lines += [advice_on_stranger(status, stranger) for stranger in status.strangers]
+    no_majority = _on_majority(status)
+    lines = [line for line in (status.too_old, *no_majority, _waits_for_level(status)) if line]
+    lines += [
+        advice_on_stranger(status, stranger)
+        for stranger in status.strangers
+        if not no_majority or _living_namesakes(status, stranger)
+    ]
     if status.role == "leader":
         back = {stranger.name.lower() for stranger in status.strangers}
         for peer in status.peers:
@@ -90,12 +96,16 @@ def is_back(status: Status, stranger: StrangerStatus) -> bool:
 
 def advice_on_stranger(status: Status, stranger: StrangerStatus) -> str:
     """What to do about a node that is connected and no member."""
-    alive = [peer for peer in status.peers if is_namesake(status, peer, stranger)]
+    alive = _living_namesakes(status, stranger)
     if alive:
         return f"{alive[0].name} is a member and alive, and {second_process(stranger)}"
     why = "is back with an empty data directory" if is_back(status, stranger) else "waits to be added"
     command = what_to_run(stranger.name, stranger.id, [peer.id for peer in status.peers])
     return f"{stranger.name} {why}: {command}"
+
+
+def _living_namesakes(status: Status, stranger: StrangerStatus) -> list[PeerStatus]:
+    return [peer for peer in status.peers if is_namesake(status, peer, stranger)]
 
 
 def _on_majority(status: Status) -> list[str]:
@@ -107,7 +117,15 @@ def _on_majority(status: Status) -> list[str]:
     needed = len(voters) // 2 + 1
     if len(voters) - len(missing) >= needed:
         return []
-    return [
+    lines = [
         f"no leader, since {', '.join(missing)} of {len(voters)} voters cannot be reached and {needed} are needed: "
         "mend or start them; only if they are lost for good: raftreg recover"
     ]
+    waiting = {stranger.name.lower() for stranger in status.strangers}
+    back = [name for name in missing if name.lower() in waiting]
+    if back:
+        lines.append(
+            f"back with an empty data directory: {', '.join(back)}: find what was on the former disks and start from "
+            "that, or else raftreg recover on a node that has its data"
+        )
+    return lines

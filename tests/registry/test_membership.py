@@ -284,6 +284,19 @@ def test_advice_when_the_majority_is_lost() -> None:
     ] == advice_on(view(peer("a"), *lost, leads=False))
 
 
+def test_no_command_is_named_that_needs_the_majority_that_is_lost() -> None:
+    """Of voters that lost their disks, the disks are to be found; nobody is added or replaced. A namesake can go."""
+    lost = (peer("b", silent_s=40), peer("c", silent_s=40), peer("d", voter=False))
+    waiting = tuple(stranger(name) for name in ("B", "c", "d", "e"))
+    no_leader, back, second = advice_on(view(peer("a"), *lost, strangers=waiting, leads=False))
+    assert no_leader.startswith("no leader, since b, c of 3 voters")
+    assert (
+        "back with an empty data directory: b, c: find what was on the former disks and start from that, or else "
+        "raftreg recover on a node that has its data"
+    ) == back
+    assert second.startswith("d is a member and alive, and d.9")
+
+
 def test_who_is_no_member_advises_on_itself_only() -> None:
     """What it was told of the others may be old."""
     seen = view(*THREE, strangers=(stranger("d"), stranger("c")), me="e", leads=False)
