@@ -159,16 +159,18 @@ class Peers:
     def _is_final(self, name: str) -> bool:
         """Whether a refusal by this peer, which waiting does not mend, leaves nobody who might let this node in.
 
-        A node that was recovered has not come to the wrong cluster: those that were given up with the former one
-        refuse it wherever they come back, and it is the one that is to serve.
+        A node that was recovered, and is alone yet, has not come to the wrong cluster: those that were given up with
+        the former one refuse it wherever they come back, and it is the one that is to serve.
         """
         if self.circle is None:
             return self._bootstrap.named  # Else somebody may yet have a cluster to join.
-        if self.circle.admission.was_let_in or self.data_dir.identity.recovered:
+        voters, identity = self.circle.newest.members.voters, self.data_dir.identity
+        if self.circle.admission.was_let_in or (identity.recovered and voters == {identity.member_id}):
             return False
         self._refused_by.add(name.lower())
-        voters = map(name_of, self.circle.newest.members.voters)
-        others = {one.lower() for one in (*voters, *self.settings.peers)} - {self.settings.name.lower()}
+        others = {one.lower() for one in (*map(name_of, voters), *self.settings.peers)} - {
+            self.settings.name.lower()
+        }
         return 2 * len(self._refused_by & others) > len(others)
 
     def _condemn(self, said: str) -> None:

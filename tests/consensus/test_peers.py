@@ -107,14 +107,18 @@ def test_a_node_that_a_majority_of_the_others_refuses_ends(tmp_path: Path) -> No
     assert ["n3 refused this node: another cluster"] == refused.ends
 
 
-def test_a_recovered_node_goes_on_whoever_refuses_it(tmp_path: Path) -> None:
-    """Those that were given up with its former cluster do not stop the one that is to serve."""
-    refused = Refused(tmp_path / "n1", Circle(met=False))
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_recovered_node_goes_on_whoever_refuses_it(tmp_path: Path, *, alone: bool) -> None:
+    """Those that were given up with its former cluster do not stop it; once it has grown, it may be given up too."""
+    circle = Circle(met=False)
+    refused = Refused(tmp_path / "n1", circle)
     data_dir = refused.peers.data_dir
     data_dir.identity = replace(data_dir.identity, recovered=True)
+    if alone:
+        circle.newest = Placed(1, 1, Members("c", frozenset({data_dir.identity.member_id})))
     for name in ("n2", "n3"):
         refused.peers.told_refused(name, f"{NOT_ADMITTED}another cluster")
-    assert [] == refused.ends
+    assert ([] if alone else ["n3 refused this node: another cluster"]) == refused.ends
 
 
 @pytest.mark.parametrize("peers", [True, False])
