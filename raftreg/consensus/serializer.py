@@ -144,7 +144,7 @@ class Serializer:
         """Write a snapshot of this moment, due or not, unless one is being written."""
         journal = self.engine.journal
         position = self.engine.raftLastApplied - journal.first
-        if self._running is None and self._finished is None and position > 0:
+        if self._running is None and position > 0:
             previous, newest = journal.entries[position - 1 : position + 1]
             self.serialize((None, newest, previous, None), previous[1])
 

@@ -271,7 +271,7 @@ class State:
         self._take(loading.load(data, self._limits))
 
     def digest(self) -> str:
-        """A fingerprint of the whole state, equal on replicas that applied the same commands."""
+        """A fingerprint of the whole state, equal on replicas of one release that applied the same commands."""
         return hashlib.blake2b(self.dump(), digest_size=16).hexdigest()
 
     def _tables(self) -> Tables:
