@@ -24,9 +24,12 @@ def warnings_about(voters: int) -> list[str]:
 
 
 def warnings_on(status: Status) -> list[str]:
-    """What is wrong with the voters that a node knows of; nothing from one that is no member, or has no cluster yet."""
+    """What is wrong with the voters that a node knows of.
+
+    Nothing from one that is no member, has no cluster yet, or keeps its cluster in memory, where nothing is to last.
+    """
     voters = sum(peer.voter for peer in status.peers)
-    if not voters or status.role == "starting" or standing_outside(status):
+    if not voters or not status.cluster_id or status.role == "starting" or standing_outside(status):
         return []
     return warnings_about(voters)
 
