@@ -64,9 +64,8 @@ class Registry:
 
         A request id that was used before (65,536 are remembered) gives the first result and changes nothing.
         Raises Refused (recorded, or the command cannot be encoded, is too large, or is one that not all members may
-        know yet), Overloaded or NoLeader (nothing
-        happened; Removed at once if this node was), and OutcomeUnknown (it may have happened, or may still).
-        Cancelling the caller does not take the write back.
+        know yet), Overloaded or NoLeader (nothing happened; Removed at once if this node was), and OutcomeUnknown (it
+        may have happened, or may still). Cancelling the caller does not take the write back.
 
         With `as_leader` it is tried once and by this node only: NotLeader if it does not lead. So what a leader decided
         from what it alone knows is never carried out by its successor, who may know better.

@@ -206,7 +206,7 @@ class Operator:
         """From now on bring the members in order: nobody whose disk is lost, no learner that could vote."""
         leader = self.cluster.leader()
         change = self._mend(self.cluster.hosts[leader]) if leader is not None else None
-        if leader is not None and change is not None:
+        if leader is not None and change is not None and _can_be_asked(self.cluster.hosts[leader], change):
             self.ask(self.cluster.hosts[leader], change)
         if self.cluster.busy:
             pause = HEALING_EVERY_S * self.cluster.profile.timing
@@ -226,7 +226,8 @@ class Operator:
                 return MemberChange("promote", learner)
         if len(members.all) < bounds.wanted:
             for member in present:
-                return MemberChange("add", member)
+                if member in _strangers_of(leader):
+                    return MemberChange("add", member)
         return None
 
     def done(self) -> bool:
@@ -236,6 +237,19 @@ class Operator:
         if leader is None or engine is None or engine.members != self.cluster.member_checks.newest:
             return False
         return self._mend(self.cluster.hosts[leader]) is None
+
+
+def _strangers_of(leader: "Host") -> set[str]:
+    """The ids of those that wait, as the leader sees it."""
+    return {stranger.id for stranger in leader.node.status().strangers} if leader.node is not None else set()
+
+
+def _can_be_asked(leader: "Host", change: MemberChange) -> bool:
+    """Whether a registry would ask that of the leader: it adds nobody whom the leader has not met.
+
+    Nobody else could tell the members where that one is reached, and it may know none of them.
+    """
+    return change.kind in ("promote", "remove") or change.member in _strangers_of(leader)
 
 
 def _namesake(members: Members, member: str) -> str | None:
