@@ -273,7 +273,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         """At each tick; most find a log that is short enough and no snapshot being written."""
         if self.serializer.is_due():
             self.forceLogCompaction()
-        if self._SyncObj__forceLogCompaction or self.serializer.under_way:
+        if self._SyncObj__forceLogCompaction or self.serializer.has_ended:
             super()._SyncObj__tryLogCompaction()
 
     def _role_changed(self, old: int, new: int) -> None:
@@ -435,7 +435,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
     @property
     def _compaction_due(self) -> bool:
         serializer = self.serializer
-        return bool(self._SyncObj__forceLogCompaction or serializer.under_way or serializer.is_due())
+        return bool(self._SyncObj__forceLogCompaction or serializer.has_ended or serializer.is_due())
 
     def close(self) -> None:
         """There will be no tick any more: whoever waits is told so, and open files are closed."""

@@ -50,6 +50,11 @@ class Serializer:
         """The state machine was just loaded from a snapshot of that size."""
         self._effort, self._size_bytes = self.engine.machine.effort(), size_bytes
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether pysyncobj is to be told that a snapshot was written; while it is being written there is nothing."""
+        return self._finished is not None
+
     def use(self, members: Members) -> None:
         """Another member set is in use: each member has its own turn to write a snapshot."""
         self._members = len(members.all)
