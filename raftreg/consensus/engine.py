@@ -270,7 +270,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj is untyped
         """Its queue of commands is empty for ever: proposals go straight into the log."""
 
     def _SyncObj__tryLogCompaction(self) -> None:  # pysyncobj's name
-        """At each tick; most find a log that is short enough and no snapshot being written."""
+        """At each tick; most find a log that is short enough and no snapshot that has just been written."""
         if self.serializer.is_due():
             self.forceLogCompaction()
         if self._SyncObj__forceLogCompaction or self.serializer.has_ended:

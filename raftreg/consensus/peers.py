@@ -168,9 +168,8 @@ class Peers:
         if self.circle.admission.was_let_in or (identity.recovered and voters == {identity.member_id}):
             return False
         self._refused_by.add(name.lower())
-        others = {one.lower() for one in (*map(name_of, voters), *self.settings.peers)} - {
-            self.settings.name.lower()
-        }
+        named = {one.lower() for one in (*map(name_of, voters), *self.settings.peers)}
+        others = named - {self.settings.name.lower()}
         return 2 * len(self._refused_by & others) > len(others)
 
     def _condemn(self, said: str) -> None:

@@ -30,6 +30,7 @@ from raftreg.model import Check, Node, Service, Session
 from raftreg.state import State, queries
 from raftreg.state.machine import FORGOTTEN
 from raftreg.state.snapshot import BYTES_PER_SLICE, ROWS_PER_SLICE
+from raftreg.transactions import KVOperand, Operation, Transaction
 from tests.state.strategies import commands, requests_of
 
 
@@ -180,6 +181,17 @@ def test_dump_is_made_of_small_pieces() -> None:
     other = State()
     other.load(data)
     assert data == other.dump()
+
+
+def test_large_remembered_results_come_in_small_pieces() -> None:
+    """What transactions read is remembered with them, so a few hundred results may be as large as a state."""
+    state = State()
+    state.apply(Request(b"set", 0, KVSet("k", b"x" * (BYTES_PER_SLICE // 2))))
+    for number in range(20):
+        state.apply(Request(b"%d" % number, 0, Transaction((Operation("get", KVOperand("k")),))))
+    pieces = list(state.freeze()())
+    assert 20 * BYTES_PER_SLICE // 2 < sum(map(len, pieces))
+    assert max(map(len, pieces)) < 2 * BYTES_PER_SLICE
 
 
 @given(st.lists(requests_of(commands) | st.binary(max_size=10), max_size=8))
